@@ -1,0 +1,44 @@
+// One entry point for every attention method on every back end: softmax(q k^T * scale + bias) v over the kept
+// pairs of a plan. Plan, then run: `choose_attention` settles implementation and workspace; running cannot fail.
+#pragma once
+
+#include <string>
+
+#include "kernels/api/exec_context.h"
+#include "kernels/plan/attention_plan.h"
+
+namespace zt {
+
+struct AttentionProblem {
+  int64_t batch = 1, heads = 1, head_dim = 64;
+  DType dtype = DType::f32;  // of q, k, v, out: f32 or bf16
+  float scale = 0;           // 0 = 1 / sqrt(head_dim)
+};
+
+// q [B, H, Nq, D], k and v [B, H, Nk, D], out [B, H, Nq, D]; any strides with the last axis contiguous.
+// lse (optional) f32 [B, H, Nq] dense: natural log of the sum of exp(logit) over kept keys, -inf for a row
+// without keys. Such a row gives out = 0. NaN in q, k or v may make its own rows NaN, never other rows.
+struct AttentionArgs {
+  TensorView q, k, v, out, lse;
+};
+
+class AttentionExecutor {
+ public:
+  virtual ~AttentionExecutor() = default;
+  virtual std::string_view name() const = 0;
+  // Why it cannot run this, one line; empty = it can.
+  virtual std::string why_not(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const = 0;
+  virtual size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const = 0;
+  // workspace: at least workspace_bytes, 64-byte aligned. Bit-equal for every ctx.threads.
+  virtual void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args, void* workspace,
+                   const ExecContext& ctx) const = 0;
+};
+
+// First executor of the table that takes the problem (`ref` takes all).
+const AttentionExecutor& choose_attention(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx);
+
+// Chooses and runs. workspace must hold choose_attention(...).workspace_bytes(...).
+void attention_forward(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args, void* workspace,
+                       const ExecContext& ctx);
+
+}  // namespace zt
