@@ -1,0 +1,60 @@
+// All attention of the transformer, self and cross, goes through one function, so that plans can be chosen, drawn,
+// measured and hooked in one place.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "kernels/api/attention.h"
+
+namespace zt {
+
+enum class Branch : uint8_t { cond, uncond };
+enum class AttentionKind : uint8_t { self, cross };
+
+struct Site {
+  int64_t layer = 0, layers = 1, step = 0, steps = 1;
+  Branch branch = Branch::cond;
+  AttentionKind kind = AttentionKind::self;
+  Grid grid;  // of the queries
+};
+
+// Sees q, k, v before and the output after attention; may change them in place. An empty chain is bit-identical to none.
+class AttentionHook {
+ public:
+  virtual ~AttentionHook() = default;
+  virtual void before(const Site&, TensorView& /*q*/, TensorView& /*k*/, TensorView& /*v*/, const ExecContext&) {}
+  virtual void after(const Site&, const AttentionPlan&, const AttentionArgs&, const ExecContext&) {}
+};
+
+// Chooses the plan of each self-attention. model/policy holds the methods; dense is the simplest.
+class AttentionPolicy {
+ public:
+  virtual ~AttentionPolicy() = default;
+  virtual std::string_view name() const = 0;
+  virtual Result<PlanPtr> plan(const Site& site, const AttentionArgs& args, const ExecContext& ctx) = 0;
+};
+
+struct AttentionRecord {  // one line of --report
+  int64_t step, layer;
+  Branch branch;
+  double density, seconds;
+};
+
+class AttentionDriver {
+ public:
+  explicit AttentionDriver(std::shared_ptr<AttentionPolicy> self_policy) : policy_(std::move(self_policy)) {}
+  std::vector<AttentionHook*> hooks;
+  std::vector<AttentionRecord>* records = nullptr;
+
+  // Attention at one site. fixed_plan: for cross-attention, whose plan is settled by the prompt. `workspace` grows as needed
+  // from ctx.arena and is kept between calls.
+  Status attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx);
+
+ private:
+  std::shared_ptr<AttentionPolicy> policy_;
+  Tensor workspace_;
+};
+
+}  // namespace zt

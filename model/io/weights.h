@@ -1,0 +1,52 @@
+// The weights of one part of a model: one safetensors file, or shards with an index. Parts ask for tensors by name and
+// shape; whatever is missing, extra or of the wrong shape is collected and reported as one list before the first step.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/io/safetensors.h"
+
+namespace zt {
+
+class WeightStore {
+ public:
+  // folder: of a diffusers part (transformer/, vae/, text_encoder/): takes <stem>.safetensors.index.json with its shards,
+  // else <stem>.safetensors; stem is diffusion_pytorch_model or model. path may also be one .safetensors file.
+  // Shard names are plain file names in the same folder; anything else is refused.
+  static Result<WeightStore> open(const std::string& path);
+
+  bool has(std::string_view name) const { return tensors_.count(std::string(name)) != 0; }
+  const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+  const std::string& where() const { return where_; }
+  size_t bytes() const;  // of all tensors
+
+  // The tensor, with its shape checked. A problem is remembered and an empty view returned.
+  TensorView get(const std::string& name, const Shape& shape);
+  // Names under which tensors may stand without being asked for, e.g. duplicates of tied weights.
+  void ignore(std::string name) { ignored_.insert(std::move(name)); }
+  // kBadModel with the full list of missing, extra and misshapen tensors, or ok.
+  Status finish() const;
+  // Tensor data that is NaN or infinite, by name; reads everything.
+  Status check_finite() const;
+  // The pages of `t` are no longer needed (it has been packed).
+  void drop(const TensorView& t) const;
+
+  // Names of the original Wan repository (self_attn.q, ffn.0, norm3, head.head, ...) become diffusers names, so that the
+  // network asks for one naming only. A no-op on diffusers names.
+  void rename_original_transformer();
+  void rename_original_vae();
+  void rename_original_text();
+
+ private:
+  std::string where_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::map<std::string, TensorView, std::less<>> tensors_;
+  std::set<std::string> asked_, ignored_;
+  std::vector<std::string> missing_, misshapen_;
+};
+
+}  // namespace zt

@@ -1,0 +1,102 @@
+// Prompt to frames as named stages: embed, denoise, decode. No threads of its own, no user interface, no files written.
+// A stage loads the part it needs and, unless everything fits the budget together, frees it before the next one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/config/config.h"
+#include "model/dit/attend.h"
+#include "model/dit/transformer.h"
+#include "model/sampling/sampler.h"
+#include "model/text/text_encoder.h"
+#include "model/text/tokenizer.h"
+#include "model/vae/vae.h"
+
+namespace zt {
+
+// Size of a clip in pixels and frames; frames = 4 n + 1, width and height multiples of 16 for the Wan2.1 family.
+struct ClipShape {
+  int64_t width = 128, height = 128, frames = 33;
+};
+
+// Latent [C, T, H, W] of a clip, or why the model cannot make this size (kInvalid).
+Result<Shape> latent_shape(const ModelFolder& model, const ClipShape& clip);
+
+// Bytes per phase, upper bounds within 10% of what is measured. Weights count in the phase that holds them.
+struct MemoryEstimate {
+  size_t text = 0, denoise = 0, decode = 0;       // peak of each phase
+  size_t weights = 0, activations = 0, decode_working = 0;  // of the transformer; of the decoder beyond its weights
+  bool tiled_decode = false;                      // chosen because the exact decode does not fit
+  size_t peak() const { return std::max({text, denoise, decode}); }
+};
+
+struct DenoiseRequest {
+  TensorView embeds, negative_embeds;  // [n, text_dim] f32; negative is not read when guidance <= 1
+  int64_t steps = 20;
+  double guidance = 4.0;               // classifier-free guidance scale; <= 1 skips the second pass
+  SamplerKind sampler = SamplerKind::unipc;
+  std::optional<double> flow_shift;    // default: the model's scheduler config
+  Rng rng = Rng::philox;
+  uint64_t seed = 42;
+  TensorView init_latents;             // [C, T, H, W] f32 noise instead of the generator's, or empty
+  std::shared_ptr<AttentionPolicy> attention;
+  std::vector<AttentionHook*> hooks;
+};
+
+// What happened in one step; the views are valid during the call only.
+struct StepInfo {
+  int64_t step = 0, steps = 1;  // step counts finished steps, 1..steps
+  double sigma = 0, seconds = 0;
+  TensorView latent, x0;        // x at the next sigma; x0 estimate of this step
+};
+
+struct DenoiseHooks {
+  std::function<Status(const StepInfo&)> on_step;
+  std::vector<AttentionRecord>* records = nullptr;
+};
+
+class TextToVideo {
+ public:
+  // Opens the folder and checks its parts (headers only). compute: f32 or bf16.
+  static Result<std::unique_ptr<TextToVideo>> open(const std::string& root, DType compute);
+
+  const ModelFolder& model() const { return model_; }
+  DType compute() const { return compute_; }
+
+  // text_rows: longest of the two prompts in tokens; use model().max_text_tokens when not known yet.
+  Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, const ExecContext& ctx) const;
+
+  // Tokens of a cleaned prompt.
+  Result<TokenIds> tokenize(std::string_view prompt) const;
+  // [n, text_dim] f32.
+  Result<Tensor> embed(const TokenIds& ids, const ExecContext& ctx);
+  // Final x0 latents [C, T, H, W] f32 (normalised model latents).
+  Result<Tensor> denoise(const ClipShape& clip, const DenoiseRequest& request, const DenoiseHooks& hooks, const ExecContext& ctx);
+  // latents as denoise returns them; frames go to `sink` as they leave the decoder.
+  Status decode(const TensorView& latents, bool tiled, const FrameSink& sink, const ExecContext& ctx);
+  // Frames [-1, 1] f32 through `next` (returns an empty view at the end) -> normalised latents [C, T, H, W].
+  Result<Tensor> encode(const ClipShape& clip, const std::function<Result<TensorView>()>& next, const ExecContext& ctx);
+
+  // Loads what a stage needs ahead of time; the stages call it themselves.
+  Status load_text(const ExecContext& ctx);
+  Status load_transformer(const ExecContext& ctx);
+  Status load_decoder(const ExecContext& ctx);
+  void release_text();
+  void release_transformer();
+  void release_decoder();
+
+ private:
+  TextToVideo() = default;
+  ModelFolder model_;
+  DType compute_ = DType::f32;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<TextEncoder> text_;
+  std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<VaeDecoder> decoder_;
+};
+
+}  // namespace zt
