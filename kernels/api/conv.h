@@ -27,6 +27,12 @@ struct ConvDesc {
   bool accumulate = false;     // add to what the output frames hold (residual), rounding once
 };
 
+struct ConvSize {
+  int64_t h = 0, w = 0;
+};
+// Height and width of the output frames for input frames of h x w.
+ConvSize conv_out_size(const ConvDesc& d, int64_t h, int64_t w);
+
 class PackedConv {
  public:
   virtual ~PackedConv() = default;

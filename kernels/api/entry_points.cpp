@@ -1,5 +1,6 @@
 // The entry points: choose a candidate, run it.
 #include "kernels/api/attention.h"
+#include "kernels/api/checks.h"
 #include "kernels/api/conv.h"
 #include "kernels/api/linear.h"
 #include "kernels/api/op_table.h"
@@ -20,6 +21,7 @@ void attention_forward(const AttentionPlan& plan, const AttentionProblem& p, con
 }
 
 Result<std::unique_ptr<PackedLinear>> pack_linear(const LinearDesc& d, std::span<const LinearRows> rows, const ExecContext& ctx) {
+  check_pack(d, rows);
   for (const auto& b : ctx.ops->linear) {
     if (b->why_not(d, ctx).empty()) return b->pack(d, rows, ctx);
   }
@@ -32,22 +34,39 @@ size_t packed_linear_bytes(const LinearDesc& d) {
   return out * in * dtype_size(d.compute) + size_t(d.out) * 4;
 }
 
+ConvSize conv_out_size(const ConvDesc& d, int64_t h, int64_t w) {
+  switch (d.space) {
+    case ConvSpace::down2: return {(h + 1 - d.kh) / 2 + 1, (w + 1 - d.kw) / 2 + 1};
+    case ConvSpace::up2_nearest: return {2 * h, 2 * w};
+    default: return {h, w};
+  }
+}
+
 Result<std::unique_ptr<PackedConv>> pack_conv(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
                                               const ExecContext& ctx) {
+  check_pack(d, weight, bias);
   for (const auto& b : ctx.ops->conv) {
     if (b->why_not(d, ctx).empty()) return b->pack(d, weight, bias, ctx);
   }
   throw Bug("no convolution back end takes this description");
 }
 
-void norm(const NormArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->norm, a, ctx); }
-void qk_norm_rope(const QkNormRopeArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->qk_norm_rope, a, ctx); }
-void channel_norm(const ChannelNormArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->channel_norm, a, ctx); }
-void bias_attention(const BiasAttentionArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->bias_attention, a, ctx); }
-void elementwise(const ElementwiseArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->elementwise, a, ctx); }
-void affine_sum(const AffineSumArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->affine_sum, a, ctx); }
-void patchify(const PatchifyArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->patchify, a, ctx); }
-void unpatchify(const UnpatchifyArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->unpatchify, a, ctx); }
-void gather_rows(const GatherRowsArgs& a, const ExecContext& ctx) { dispatch(ctx.ops->gather_rows, a, ctx); }
+namespace {
+template <class Args>
+void checked(const Candidates<Args>& list, const Args& args, const ExecContext& ctx) {
+  check_args(args);
+  dispatch(list, args, ctx);
+}
+}  // namespace
+
+void norm(const NormArgs& a, const ExecContext& ctx) { checked(ctx.ops->norm, a, ctx); }
+void qk_norm_rope(const QkNormRopeArgs& a, const ExecContext& ctx) { checked(ctx.ops->qk_norm_rope, a, ctx); }
+void channel_norm(const ChannelNormArgs& a, const ExecContext& ctx) { checked(ctx.ops->channel_norm, a, ctx); }
+void bias_attention(const BiasAttentionArgs& a, const ExecContext& ctx) { checked(ctx.ops->bias_attention, a, ctx); }
+void elementwise(const ElementwiseArgs& a, const ExecContext& ctx) { checked(ctx.ops->elementwise, a, ctx); }
+void affine_sum(const AffineSumArgs& a, const ExecContext& ctx) { checked(ctx.ops->affine_sum, a, ctx); }
+void patchify(const PatchifyArgs& a, const ExecContext& ctx) { checked(ctx.ops->patchify, a, ctx); }
+void unpatchify(const UnpatchifyArgs& a, const ExecContext& ctx) { checked(ctx.ops->unpatchify, a, ctx); }
+void gather_rows(const GatherRowsArgs& a, const ExecContext& ctx) { checked(ctx.ops->gather_rows, a, ctx); }
 
 }  // namespace zt

@@ -80,7 +80,8 @@ TensorView TensorView::select(int axis, int64_t index) const {
   return v;
 }
 
-Tensor::Tensor(Tensor&& o) noexcept { *this = std::move(o); }
+Tensor::Tensor(Tensor&& o) noexcept
+    : view_(std::exchange(o.view_, {})), bytes_(std::exchange(o.bytes_, 0)), arena_(std::exchange(o.arena_, nullptr)) {}
 
 Tensor& Tensor::operator=(Tensor&& o) noexcept {
   if (this != &o) {

@@ -1,0 +1,28 @@
+#include "kernels/ref/ref.h"
+#include "kernels/ref/ref_ops.h"
+
+namespace zt {
+namespace {
+
+template <class Args>
+void add(Candidates<Args>& list, void (*run)(const Args&, const ExecContext&)) {
+  list.push_back({"ref", [](const Args&, const ExecContext&) { return std::string_view(); }, run});
+}
+
+}  // namespace
+
+void add_ref_ops(OpTable& t) {
+  add(t.norm, ref_norm);
+  add(t.qk_norm_rope, ref_qk_norm_rope);
+  add(t.channel_norm, ref_channel_norm);
+  add(t.bias_attention, ref_bias_attention);
+  add(t.elementwise, ref_elementwise);
+  add(t.affine_sum, ref_affine_sum);
+  add(t.patchify, ref_patchify);
+  add(t.unpatchify, ref_unpatchify);
+  add(t.gather_rows, ref_gather_rows);
+  t.linear.push_back(make_ref_linear());
+  t.conv.push_back(make_ref_conv());
+}
+
+}  // namespace zt
