@@ -1,0 +1,136 @@
+#include "model/dit/block.h"
+
+namespace zt {
+namespace {
+
+// All linears of the network in one place: packing and the estimate walk the same list.
+struct LinearShapes {
+  LinearDesc patch, text_1, text_2, time_1, time_2, time_projection, head;
+  LinearDesc qkv, self_out, cross_q, cross_kv, cross_out, ffn_up, ffn_down;
+
+  LinearShapes(const TransformerConfig& c, DType t) {
+    int64_t d = c.dim(), patch_size = c.patch_t * c.patch_h * c.patch_w;
+    constexpr DType f32 = DType::f32;
+    patch = {c.in_channels * patch_size, d, f32, Activation::none};
+    text_1 = {c.text_dim, d, t, Activation::gelu_tanh};
+    text_2 = {d, d, t, Activation::none};
+    time_1 = {c.freq_dim, d, f32, Activation::silu};
+    time_2 = {d, d, f32, Activation::none};
+    time_projection = {d, 6 * d, f32, Activation::none};
+    head = {d, c.out_channels * patch_size, f32, Activation::none};
+    qkv = {d, 3 * d, t, Activation::none};
+    self_out = cross_q = cross_out = {d, d, t, Activation::none};
+    cross_kv = {d, 2 * d, t, Activation::none};
+    ffn_up = {d, c.ffn_dim, t, Activation::gelu_tanh};
+    ffn_down = {c.ffn_dim, d, t, Activation::none};
+  }
+};
+
+class Loader {
+ public:
+  // ctx null: only asks for names and shapes, so that a wrong model is refused before anything is read.
+  Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {}
+
+  // The views of a named linear; nothing is read yet.
+  LinearRows rows(const std::string& name, int64_t out, int64_t in) {
+    return {store_.get(name + ".weight", {out, in}), store_.get(name + ".bias", {out})};
+  }
+
+  Status pack(LinearPtr& into, const LinearDesc& d, std::vector<LinearRows> rows) {
+    if (!ctx_) return {};
+    ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, *ctx_));
+    for (const auto& r : rows) store_.drop(r.weight);
+    bytes += into->bytes();
+    return {};
+  }
+
+  Status vector(Tensor& into, const std::string& name, const Shape& stored, const Shape& shape) {
+    TensorView v = store_.get(name, stored);
+    if (!ctx_) return {};
+    ZT_ASSIGN_OR_RETURN(into, ctx_->arena->make(DType::f32, shape));
+    convert_floats(v.data, v.dtype, into.data(), DType::f32, v.count());
+    bytes += into.view().bytes();
+    return {};
+  }
+
+  bool cancelled() const { return ctx_ && ctx_->cancelled(); }
+
+  size_t bytes = 0;
+
+ private:
+  WeightStore& store_;
+  const ExecContext* ctx_;
+};
+
+Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::string& at, Loader& in, BlockWeights& b) {
+  int64_t d = c.dim();
+  auto square = [&](const std::string& name) { return in.rows(at + name, d, d); };
+  ZT_RETURN_IF_ERROR(in.vector(b.modulation, at + "scale_shift_table", {1, 6, d}, {6, d}));
+  ZT_RETURN_IF_ERROR(in.pack(b.qkv, s.qkv, {square("attn1.to_q"), square("attn1.to_k"), square("attn1.to_v")}));
+  ZT_RETURN_IF_ERROR(in.pack(b.self_out, s.self_out, {square("attn1.to_out.0")}));
+  ZT_RETURN_IF_ERROR(in.vector(b.norm_q, at + "attn1.norm_q.weight", {d}, {d}));
+  ZT_RETURN_IF_ERROR(in.vector(b.norm_k, at + "attn1.norm_k.weight", {d}, {d}));
+  ZT_RETURN_IF_ERROR(in.pack(b.cross_q, s.cross_q, {square("attn2.to_q")}));
+  ZT_RETURN_IF_ERROR(in.pack(b.cross_kv, s.cross_kv, {square("attn2.to_k"), square("attn2.to_v")}));
+  ZT_RETURN_IF_ERROR(in.pack(b.cross_out, s.cross_out, {square("attn2.to_out.0")}));
+  ZT_RETURN_IF_ERROR(in.vector(b.cross_norm_q, at + "attn2.norm_q.weight", {d}, {d}));
+  ZT_RETURN_IF_ERROR(in.vector(b.cross_norm_k, at + "attn2.norm_k.weight", {d}, {d}));
+  if (c.cross_attn_norm) {
+    ZT_RETURN_IF_ERROR(in.vector(b.cross_norm_weight, at + "norm2.weight", {d}, {d}));
+    ZT_RETURN_IF_ERROR(in.vector(b.cross_norm_bias, at + "norm2.bias", {d}, {d}));
+  }
+  ZT_RETURN_IF_ERROR(in.pack(b.ffn_up, s.ffn_up, {in.rows(at + "ffn.net.0.proj", c.ffn_dim, d)}));
+  return in.pack(b.ffn_down, s.ffn_down, {in.rows(at + "ffn.net.2", d, c.ffn_dim)});
+}
+
+// Every tensor of the network, in file order of the reference.
+Status load_all(const TransformerConfig& c, const LinearShapes& s, WeightStore& store, Loader& in, TransformerWeights& w) {
+  int64_t d = c.dim(), patch = c.patch_t * c.patch_h * c.patch_w;
+  TensorView pw = store.get("patch_embedding.weight", {d, c.in_channels, c.patch_t, c.patch_h, c.patch_w});
+  LinearRows patch_rows{pw ? pw.reshape({d, c.in_channels * patch}) : pw, store.get("patch_embedding.bias", {d})};
+  ZT_RETURN_IF_ERROR(in.pack(w.patch, s.patch, {patch_rows}));
+  const std::string embed = "condition_embedder.";
+  ZT_RETURN_IF_ERROR(in.pack(w.text_1, s.text_1, {in.rows(embed + "text_embedder.linear_1", d, c.text_dim)}));
+  ZT_RETURN_IF_ERROR(in.pack(w.text_2, s.text_2, {in.rows(embed + "text_embedder.linear_2", d, d)}));
+  ZT_RETURN_IF_ERROR(in.pack(w.time_1, s.time_1, {in.rows(embed + "time_embedder.linear_1", d, c.freq_dim)}));
+  ZT_RETURN_IF_ERROR(in.pack(w.time_2, s.time_2, {in.rows(embed + "time_embedder.linear_2", d, d)}));
+  ZT_RETURN_IF_ERROR(in.pack(w.time_projection, s.time_projection, {in.rows(embed + "time_proj", 6 * d, d)}));
+  ZT_RETURN_IF_ERROR(in.pack(w.head, s.head, {in.rows("proj_out", c.out_channels * patch, d)}));
+  ZT_RETURN_IF_ERROR(in.vector(w.head_modulation, "scale_shift_table", {1, 2, d}, {2, d}));
+  w.blocks.resize(size_t(c.layers));
+  for (int64_t i = 0; i < c.layers; ++i) {
+    if (in.cancelled()) return Status(Code::kCancelled, "cancelled while loading the transformer");
+    ZT_RETURN_IF_ERROR(load_block(c, s, fmt::format("blocks.{}.", i), in, w.blocks[size_t(i)]));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_transformer_weights(const TransformerConfig& c, WeightStore& store) {
+  store.rename_original_transformer();
+  TransformerWeights unused;
+  Loader in(store, nullptr);
+  ZT_RETURN_IF_ERROR(load_all(c, LinearShapes(c, DType::f32), store, in, unused));
+  return store.finish();
+}
+
+Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, const ExecContext& ctx) {
+  ZT_RETURN_IF_ERROR(check_transformer_weights(c, store));
+  TransformerWeights w;
+  Loader in(store, &ctx);
+  ZT_RETURN_IF_ERROR(load_all(c, LinearShapes(c, compute), store, in, w));
+  w.bytes = in.bytes;
+  return w;
+}
+
+size_t transformer_weight_bytes(const TransformerConfig& c, DType compute) {
+  LinearShapes s(c, compute);
+  size_t once = 0, block = 0;
+  for (const auto* d : {&s.patch, &s.text_1, &s.text_2, &s.time_1, &s.time_2, &s.time_projection, &s.head}) once += packed_linear_bytes(*d);
+  for (const auto* d : {&s.qkv, &s.self_out, &s.cross_q, &s.cross_kv, &s.cross_out, &s.ffn_up, &s.ffn_down}) block += packed_linear_bytes(*d);
+  size_t vectors = size_t(c.dim()) * sizeof(float);
+  return once + 2 * vectors + size_t(c.layers) * (block + 12 * vectors);
+}
+
+}  // namespace zt
