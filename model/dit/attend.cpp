@@ -7,7 +7,9 @@ namespace zt {
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
   for (auto* hook : hooks) hook->before(site, args.q, args.k, args.v, ctx);
   PlanPtr plan = fixed_plan;
-  if (!plan) ZT_ASSIGN_OR_RETURN(plan, policy_->plan(site, args, ctx));
+  if (!plan) {
+    ZT_ASSIGN_OR_RETURN(plan, policy_->plan(site, args, ctx));
+  }
 
   AttentionProblem problem;
   problem.batch = args.q.dim(0);

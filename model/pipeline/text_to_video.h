@@ -2,6 +2,7 @@
 // A stage loads the part it needs and, unless everything fits the budget together, frees it before the next one.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,6 +24,8 @@ struct ClipShape {
   int64_t width = 128, height = 128, frames = 33;
 };
 
+// Nearest 4 n + 1 at or below `frames` (at least 1), for the model's temporal factor.
+int64_t snap_frames(const ModelFolder& model, int64_t frames);
 // Latent [C, T, H, W] of a clip, or why the model cannot make this size (kInvalid).
 Result<Shape> latent_shape(const ModelFolder& model, const ClipShape& clip);
 
@@ -61,7 +64,7 @@ struct DenoiseHooks {
 
 class TextToVideo {
  public:
-  // Opens the folder and checks its parts (headers only). compute: f32 or bf16.
+  // Reads the configs and opens the tokenizer; weights are opened, checked and packed by the stages. compute: f32 or bf16.
   static Result<std::unique_ptr<TextToVideo>> open(const std::string& root, DType compute);
 
   const ModelFolder& model() const { return model_; }
@@ -81,7 +84,10 @@ class TextToVideo {
   // Frames [-1, 1] f32 through `next` (returns an empty view at the end) -> normalised latents [C, T, H, W].
   Result<Tensor> encode(const ClipShape& clip, const std::function<Result<TensorView>()>& next, const ExecContext& ctx);
 
-  // Loads what a stage needs ahead of time; the stages call it themselves.
+  // Every part's tensor names, shapes and values (finite), without rendering: what `models verify` does.
+  Status verify() const;
+
+  // Loads what a stage needs ahead of time; the stages call it themselves. Weights that are not finite are kBadModel.
   Status load_text(const ExecContext& ctx);
   Status load_transformer(const ExecContext& ctx);
   Status load_decoder(const ExecContext& ctx);
@@ -91,6 +97,8 @@ class TextToVideo {
 
  private:
   TextToVideo() = default;
+  // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
+  bool keep_all() const;
   ModelFolder model_;
   DType compute_ = DType::f32;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -22,6 +22,9 @@ class TextEncoder {
   virtual size_t weight_bytes() const = 0;
 };
 
+// Names and shapes of every tensor, without reading values: kBadModel with the list, or ok.
+Status check_text_weights(const TextConfig& config, WeightStore& store);
+
 // Upper bounds before anything is loaded.
 struct TextMemory {
   size_t weights = 0, activations = 0;

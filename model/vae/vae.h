@@ -47,13 +47,18 @@ class VaeEncoder {
   virtual void end() = 0;
 };
 
-VaeMemory vae_decode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, int threads);
-VaeMemory vae_encode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, int threads);
+// What load, begin and push take from the arena together, before anything is read.
+VaeMemory vae_decode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, const ExecContext& ctx);
+VaeMemory vae_encode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, const ExecContext& ctx);
 
 // Spatial tiles with blended seams for when the exact decode does not fit: outside the parity bound, named in the report.
 // latents z [C, T, h, w] f32. Tiles of 32 latent pixels, stride 24, linear blend (diffusers tiled_decode).
 Status decode_tiled(VaeDecoder& vae, const VaeConfig& config, const TensorView& z, const FrameSink& sink, const ExecContext& ctx);
-VaeMemory vae_tiled_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, int64_t latent_t, DType compute, int threads);
+VaeMemory vae_tiled_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, int64_t latent_t, DType compute,
+                           const ExecContext& ctx);
+
+// Names and shapes of every tensor, encoder and decoder, without reading values: kBadModel with the list, or ok.
+Status check_vae_weights(const VaeConfig& config, WeightStore& store);
 
 // model latent = (z - mean) / std, per channel, [C, T, H, W] f32, in place.
 void normalise_latents(const VaeConfig& config, const TensorView& z);

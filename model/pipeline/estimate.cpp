@@ -1,0 +1,51 @@
+#include "model/dit/block.h"
+#include "model/io/weights.h"
+#include "model/pipeline/text_to_video.h"
+
+namespace zt {
+
+Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text_rows, const ExecContext& ctx) const {
+  ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(model_, clip));
+  TextMemory text = text_memory(model_.text_config, text_rows, compute_);
+  DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, ctx);
+  VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx.threads);
+  size_t latents = size_t(latent.count()) * sizeof(float);
+
+  MemoryEstimate e;
+  // Parts that stay loaded together count in every phase that follows their own.
+  size_t kept_text = keep_all() ? text.weights : 0, kept_dit = keep_all() ? dit.weights : 0;
+  e.weights = dit.weights;
+  // x, velocity, the unguided velocity, x0, and up to three history tensors of the sampler.
+  e.activations = dit.activations + 2 * dit.text_context + 7 * latents;
+  e.text = text.weights + text.activations;
+  e.denoise = kept_text + dit.weights + e.activations;
+  // The caller's latents and their denormalised copy.
+  size_t before = kept_text + kept_dit + 2 * latents;
+  e.decode_working = vae.cache + vae.activations;
+  e.decode = before + vae.total();
+  if (e.decode > ctx.arena->budget()) {
+    VaeMemory tiled = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx.threads);
+    if (tiled.total() < vae.total()) {
+      e.tiled_decode = true;
+      e.decode_working = tiled.cache + tiled.activations;
+      e.decode = before + tiled.total();
+    }
+  }
+  return e;
+}
+
+Status TextToVideo::verify() const {
+  auto transformer = [&](WeightStore& s) { return check_transformer_weights(model_.transformer_config, s); };
+  auto vae = [&](WeightStore& s) { return check_vae_weights(model_.vae_config, s); };
+  auto text = [&](WeightStore& s) { return check_text_weights(model_.text_config, s); };
+  auto part = [](const std::string& path, auto&& check) -> Status {
+    ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(path));
+    ZT_RETURN_IF_ERROR(check(store));
+    return store.check_finite();
+  };
+  ZT_RETURN_IF_ERROR(part(model_.transformer, transformer));
+  ZT_RETURN_IF_ERROR(part(model_.vae, vae));
+  return part(model_.text_encoder, text);
+}
+
+}  // namespace zt
