@@ -112,19 +112,19 @@ constexpr size_t kAlign = 64;
 // From here on blocks are aligned for huge pages; aligned_alloc maps and unmaps blocks this large directly.
 constexpr size_t kLarge = size_t(4) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
-
-size_t rounded(size_t bytes) {
-  size_t unit = bytes >= kLarge ? kHugePage : kAlign;
-  return (bytes + unit - 1) / unit * unit;
-}
 }  // namespace
+
+size_t Arena::block_bytes(size_t bytes) {
+  size_t unit = bytes >= kLarge ? kHugePage : kAlign;
+  return (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
+}
 
 Result<Tensor> Arena::make(DType t, Shape s) {
   std::array<int64_t, kMaxRank> dims{};
   for (int i = 0; i < s.rank(); ++i) dims[size_t(i)] = s[i];
   auto bytes = checked_bytes({dims.data(), size_t(s.rank())}, t);
   if (!bytes || *bytes > (size_t(1) << 46)) return too_big("a tensor {} of {} has no valid size", s.str(), dtype_name(t));
-  size_t size = rounded(std::max<size_t>(*bytes, 1));
+  size_t size = block_bytes(*bytes);
   if (fail_at_ >= 0 && fail_at_-- == 0) return too_big("out of memory (injected fault) for a tensor {}", s.str());
   size_t now = current_.fetch_add(size) + size;
   if (now > budget_) {

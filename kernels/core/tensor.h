@@ -106,6 +106,8 @@ class Arena {
   size_t budget() const { return budget_; }
   void set_budget(size_t b) { budget_ = b; }
   void fail_at(int64_t n) { fail_at_ = n; }  // n = 0: the next one; < 0: never
+  // What a tensor of this many bytes counts for: estimates use it, so that they equal the peak.
+  static size_t block_bytes(size_t bytes);
 
  private:
   friend class Tensor;
