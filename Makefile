@@ -1,0 +1,50 @@
+# make build | demo | test | test-long | bench | install | clean. Each first makes sure the packages are there.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+PACKAGES := $(shell sed 's/\#.*//' tests/support/packages.txt)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+CMAKE_FLAGS ?=
+
+.PHONY: all setup build demo test test-long bench install clean
+
+all: build
+
+# Asks apt only when something is missing, so it costs nothing the second time.
+setup:
+	@missing=""; for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+	  $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
+
+$(BUILD)/build.ninja: CMakeLists.txt | setup
+	cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release $(CMAKE_FLAGS)
+
+build: setup $(BUILD)/build.ninja
+	ninja -C $(BUILD) -j $(JOBS)
+
+demo: setup $(BUILD)/build.ninja
+	ninja -C $(BUILD) -j $(JOBS) zoetrope
+	$(BUILD)/bin/zoetrope render -p "a red balloon rises in a blue sky" -o $(BUILD)/demo.mp4 --overwrite
+	@echo "the clip is $(BUILD)/demo.mp4, its settings are beside it in $(BUILD)/demo.json"
+
+test: build
+	ctest --test-dir $(BUILD) --output-on-failure -j 1 -LE long
+
+# What takes longer: everything under address and undefined-behaviour sanitizers, the engine under thread sanitizer.
+test-long: build
+	ctest --test-dir $(BUILD) --output-on-failure -j 1
+	cmake -S . -B $(BUILD)-asan --preset asan && ninja -C $(BUILD)-asan -j $(JOBS)
+	ctest --test-dir $(BUILD)-asan --output-on-failure -j 1
+	cmake -S . -B $(BUILD)-tsan --preset tsan && ninja -C $(BUILD)-tsan -j $(JOBS) test_app_engine
+	ctest --test-dir $(BUILD)-tsan --output-on-failure -R '^app/engine\.'
+
+bench: build
+	$(BUILD)/bin/zoetrope bench ops
+	$(BUILD)/bin/zoetrope bench attention
+	$(BUILD)/bin/zoetrope bench render
+
+install: build
+	cmake --install $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
