@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/api/exec_context.h"
+#include "kernels/api/probe.h"
 
 namespace zt {
 
@@ -50,6 +51,7 @@ struct OpTable {
   std::vector<std::shared_ptr<const LinearBackend>> linear;
   std::vector<std::shared_ptr<const ConvBackend>> conv;
   std::vector<std::shared_ptr<const AttentionExecutor>> attention;
+  MakeMatmulProbe matmul_probe = nullptr;  // not an op: for benchmarks
 };
 
 // First candidate that can take the call.

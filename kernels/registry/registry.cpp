@@ -80,6 +80,7 @@ Result<std::unique_ptr<const OpTable>> make_op_table(const RegistryOptions& opti
   auto table = std::make_unique<OpTable>();
   add_cpu_attention(*table);
   add_cpu_ops(*table);
+  add_cpu_probe(*table);
   add_ref_attention(*table);
   add_ref_ops(*table);
   for (const auto& f : options.force) ZT_RETURN_IF_ERROR(apply_force(*table, f));
