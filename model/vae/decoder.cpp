@@ -1,0 +1,72 @@
+#include <algorithm>
+
+#include "kernels/core/parallel.h"
+#include "model/vae/network.h"
+#include "model/vae/vae.h"
+#include "model/vae/weights.h"
+
+namespace zt {
+namespace {
+
+class Decoder final : public VaeDecoder {
+ public:
+  Decoder(VaeNetwork net, std::unique_ptr<PackedLinear> post_quant, int64_t scale)
+      : net_(std::move(net)), post_quant_(std::move(post_quant)), scale_(scale) {}
+
+  Status begin(int64_t h, int64_t w, const ExecContext& ctx) override {
+    h_ = h, w_ = w;
+    ZT_RETURN_IF_ERROR(net_.begin(h, w, ctx));
+    rows_ = {};
+    ZT_ASSIGN_OR_RETURN(rows_, ctx.arena->make(DType::f32, {h * w, post_quant_->desc().in}));
+    return {};
+  }
+
+  Status push(const TensorView& z, const FrameSink& sink, const ExecContext& ctx) override {
+    const int64_t channels = post_quant_->desc().in;
+    ZT_CHECK(rows_ && z.dtype == DType::f32 && z.shape == (Shape{channels, h_, w_}));
+    for (int64_t p = 0; p < h_ * w_; ++p) {
+      const float* from = z.as<float>() + p / w_ * z.stride(1) + p % w_ * z.stride(2);
+      for (int64_t c = 0; c < channels; ++c) rows_.as<float>()[p * channels + c] = from[c * z.stride(0)];
+    }
+    post_quant_->run(rows_, net_.input(), ctx);
+    return net_.push([&](const TensorView& rows) { return show(rows, sink, ctx); }, ctx);
+  }
+
+  void end() override {
+    net_.end();
+    rows_ = {};
+  }
+
+  size_t weight_bytes() const override { return net_.weight_bytes() + post_quant_->bytes(); }
+
+ private:
+  Status show(const TensorView& rows, const FrameSink& sink, const ExecContext& ctx) const {
+    {
+      ProfileZone zone(ctx.profiler, "vae.clamp");
+      float* v = rows.as<float>();
+      parallel_ranges(ctx.threads, rows.count(), 1 << 16, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) v[i] = std::clamp(v[i], -1.f, 1.f);
+      });
+    }
+    return sink(rows.reshape({h_ * scale_, w_ * scale_, rows.dim(1)}));
+  }
+
+  VaeNetwork net_;
+  std::unique_ptr<PackedLinear> post_quant_;  // in f32 whatever the network computes in: it is small
+  Tensor rows_;                               // [h * w, z] f32
+  int64_t scale_, h_ = 0, w_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<VaeDecoder>> VaeDecoder::load(const VaeConfig& config, WeightStore& store, DType compute,
+                                                     const ExecContext& ctx) {
+  ZT_RETURN_IF_ERROR(check_vae_config(config));
+  ZT_RETURN_IF_ERROR(claim_vae_weights(store, vae_decoder_tensors(config), vae_encoder_tensors(config)));
+  const int64_t z = config.z_dim;
+  ZT_ASSIGN_OR_RETURN(auto post_quant, load_pointwise("post_quant_conv", z, z, z, DType::f32, store, ctx));
+  ZT_ASSIGN_OR_RETURN(VaeNetwork net, VaeNetwork::load(vae_decoder_layers(config), store, compute, ctx));
+  return std::unique_ptr<VaeDecoder>(new Decoder(std::move(net), std::move(post_quant), config.spatial_factor()));
+}
+
+}  // namespace zt
