@@ -1,6 +1,8 @@
 #include <dnnl.hpp>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/dnnl_support.h"
 
 namespace zt {
 
@@ -15,6 +17,10 @@ void cap_library_isa(Isa isa) {
   dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(cap));
 }
 
-void add_cpu_ops(OpTable&) {}
+void add_cpu_ops(OpTable& t) {
+  auto state = std::make_shared<DnnlState>();
+  t.linear.push_back(make_dnnl_linear(state));
+  t.conv.push_back(make_dnnl_conv(state));
+}
 
 }  // namespace zt
