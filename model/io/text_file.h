@@ -1,0 +1,34 @@
+// Small text and JSON files of a model folder, with limits that hold before anything is allocated.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "kernels/core/status.h"
+
+namespace zt {
+
+// Offset of the first byte that is not valid UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), or npos.
+size_t first_invalid_utf8(std::string_view text);
+
+// Whole content of a regular file of at most max_bytes. Links to regular files are followed; FIFOs, devices and folders
+// are refused without waiting on them.
+Result<std::string> read_small_file(const std::string& path, size_t max_bytes);
+
+struct JsonLimits {
+  size_t bytes = size_t(16) << 20;
+  size_t values = 1 << 20;  // strings, numbers, objects, ...: bounds the memory of the parsed tree
+  int depth = 64;
+};
+
+// Strict JSON: valid UTF-8, no duplicate keys, no numbers beyond double, nothing behind the value.
+Result<nlohmann::json> parse_json(const std::string& name, std::string_view text, const JsonLimits& limits = {});
+Result<nlohmann::json> read_json_file(const std::string& path, const JsonLimits& limits = {});
+
+// A string of a hostile file as it may stand in a message: control bytes escaped, at most 100 bytes.
+std::string quotable(std::string_view s);
+
+}  // namespace zt
