@@ -1,0 +1,48 @@
+// Files that appear under their final name complete or not at all: written to a hidden temporary name in the same
+// folder, synced, renamed, the folder synced. The temporary name carries its owner (machine, process, start time), so
+// that the next run can tell a file in use from one whose owner died.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/core/status.h"
+
+namespace zt {
+
+class PendingFile {
+ public:
+  // Creates the empty temporary file (or folder), which shows at once whether the place can be written: kInvalid if not.
+  static Result<PendingFile> create(const std::string& path, bool replace, bool folder = false);
+  PendingFile(PendingFile&& o) noexcept;
+  PendingFile& operator=(PendingFile&& o) noexcept;
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  ~PendingFile();  // removes what was not committed
+
+  const std::string& path() const { return path_; }
+  const std::string& temporary() const { return temporary_; }
+  // Syncs and gives the final name. Without `replace`, a name taken meanwhile is an error and its file stays.
+  Status commit();
+
+ private:
+  PendingFile(std::string path, std::string temporary, bool replace) : path_(std::move(path)), temporary_(std::move(temporary)), replace_(replace) {}
+  void discard();
+  std::string path_, temporary_;
+  bool replace_ = false;
+};
+
+// kInvalid when `path` cannot be an output: a folder or a device stands there, its folder is missing, or it exists and
+// `replace` is false.
+Status check_output(const std::string& path, bool replace);
+
+Status write_text(const PendingFile& file, std::string_view text);
+Status sync_file(const std::string& path);
+
+// Removes temporary files of dead owners from a folder. Files of other machines are left alone.
+void remove_stale(const std::string& folder);
+
+std::string folder_of(const std::string& path);  // "." for a plain name
+std::string stem_of(const std::string& path);    // file name without folder and last extension
+
+}  // namespace zt

@@ -1,0 +1,80 @@
+#include "app/session/job_text.h"
+
+#include <set>
+#include <stdexcept>
+
+#include "app/session/job_fields.h"
+#include "app/session/sha256.h"
+#include "app/session/text.h"
+
+namespace zt {
+namespace {
+
+// Keys of settings_document that are about the settings, not of them.
+constexpr std::string_view kVersionKey = "zoetrope", kHashKey = "settings_hash";
+constexpr int kMaxDepth = 64;
+
+// Parses with the rules nlohmann::json leaves open: no duplicate keys, bounded depth.
+nlohmann::json parse_strict(std::string_view text) {
+  std::vector<std::set<std::string>> keys;
+  using Event = nlohmann::json::parse_event_t;
+  return nlohmann::json::parse(text, [&](int depth, Event event, nlohmann::json& parsed) {
+    if (depth > kMaxDepth) throw std::invalid_argument("nested deeper than 64 levels");
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
+      throw std::invalid_argument("key `" + parsed.get<std::string>().substr(0, 40) + "` stands twice");
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+nlohmann::ordered_json settings_json(const JobSpec& spec) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  for (const Field& f : job_fields()) {
+    if (f.role != FieldRole::run) out[std::string(f.name)] = field_value(spec, f);
+  }
+  return out;
+}
+
+std::string settings_hash(const JobSpec& spec) { return sha256_hex(nlohmann::json(settings_json(spec)).dump()); }
+
+nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view version) {
+  nlohmann::ordered_json out;
+  out[std::string(kVersionKey)] = version;
+  out[std::string(kHashKey)] = settings_hash(spec);
+  out.update(settings_json(spec));
+  return out;
+}
+
+Problem apply_keys(const nlohmann::json& keys, JobSpec& spec) {
+  for (const auto& [key, value] : keys.items()) {
+    const Field* field = find_field(key);
+    if (!field) {
+      std::string nearest = nearest_name(key, field_names());
+      return "unknown key `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+    }
+    if (Problem p = set_field(spec, *field, value); !p.empty()) return p;
+  }
+  return {};
+}
+
+Problem read_settings(std::string_view json, JobSpec& spec) {
+  if (json.size() > kMaxTextBytes) return "settings: longer than 1 MiB";
+  nlohmann::json parsed;
+  try {
+    parsed = parse_strict(json);
+  } catch (const nlohmann::json::exception& e) {
+    return std::string("settings: not valid JSON: ") + e.what();
+  } catch (const std::invalid_argument& e) {
+    return std::string("settings: ") + e.what();
+  }
+  if (!parsed.is_object()) return "settings: not a JSON object";
+  parsed.erase(std::string(kVersionKey));
+  parsed.erase(std::string(kHashKey));
+  return apply_keys(parsed, spec);
+}
+
+}  // namespace zt

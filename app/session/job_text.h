@@ -1,0 +1,38 @@
+// JobSpec as text: the JSON stored with a clip (side file and container comment), job files in TOML, and the hash that
+// says whether two jobs ask for the same clip.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/session/job_spec.h"
+
+namespace zt {
+
+// Keys are the render flags with underscores; paths, limits and manners (FieldRole::run) are not in it.
+nlohmann::ordered_json settings_json(const JobSpec& spec);
+
+// SHA-256 of the settings with keys sorted: equal for two jobs exactly when the same clip is asked for.
+std::string settings_hash(const JobSpec& spec);
+
+// What is stored with a clip: {"zoetrope": version, "settings_hash": ..., every key of settings_json}.
+nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view version);
+
+// Reads settings_document or a plain object of keys over `spec`. Unknown keys, duplicate keys, wrong types, more than
+// 64 levels or 1 MiB are problems; ranges are validate's.
+[[nodiscard]] Problem read_settings(std::string_view json, JobSpec& spec);
+
+// Keys of one job, in the order of the file, over `spec`. An unknown key is a problem that names the nearest known one.
+[[nodiscard]] Problem apply_keys(const nlohmann::json& keys, JobSpec& spec);
+
+// A job file: `[defaults]` and a list of `[[job]]`, both as objects of keys whose names and types are checked.
+struct JobFile {
+  nlohmann::json defaults = nlohmann::json::object();
+  std::vector<nlohmann::json> jobs;
+};
+[[nodiscard]] Problem read_job_file(std::string_view toml, JobFile& file);
+
+}  // namespace zt
