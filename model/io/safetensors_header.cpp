@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "model/io/text_file.h"
+#include "model/io/utf8.h"
 
 namespace zt {
 namespace {
@@ -124,15 +125,7 @@ class Reader {
     } else if (u >= 0xdc00 && u < 0xe000) {
       return fail("header: lone surrogate in a string");
     }
-    if (u < 0x80) {
-      out += char(u);
-    } else if (u < 0x800) {
-      out += char(0xc0 | u >> 6), out += char(0x80 | (u & 63));
-    } else if (u < 0x10000) {
-      out += char(0xe0 | u >> 12), out += char(0x80 | (u >> 6 & 63)), out += char(0x80 | (u & 63));
-    } else {
-      out += char(0xf0 | u >> 18), out += char(0x80 | (u >> 12 & 63)), out += char(0x80 | (u >> 6 & 63)), out += char(0x80 | (u & 63));
-    }
+    append_utf8(out, u);
     return true;
   }
 

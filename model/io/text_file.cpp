@@ -10,6 +10,8 @@
 #include <system_error>
 #include <vector>
 
+#include "model/io/utf8.h"
+
 namespace zt {
 namespace {
 
@@ -72,24 +74,6 @@ class StrictBuilder : public nlohmann::json_sax<nlohmann::json> {
 };
 
 }  // namespace
-
-size_t first_invalid_utf8(std::string_view text) {
-  auto tail = [&](size_t i) { return i < text.size() && (uint8_t(text[i]) & 0xc0) == 0x80; };
-  size_t i = 0;
-  while (i < text.size()) {
-    uint8_t b = uint8_t(text[i]), next = i + 1 < text.size() ? uint8_t(text[i + 1]) : 0;
-    size_t n = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : b >= 0xe0 && b < 0xf0 ? 3 : b >= 0xf0 && b < 0xf5 ? 4 : 0;
-    if (n == 0) return i;
-    for (size_t k = 1; k < n; ++k) {
-      if (!tail(i + k)) return i;
-    }
-    bool overlong = (b == 0xe0 && next < 0xa0) || (b == 0xf0 && next < 0x90);
-    bool surrogate = b == 0xed && next >= 0xa0, beyond = b == 0xf4 && next >= 0x90;
-    if (overlong || surrogate || beyond) return i;
-    i += n;
-  }
-  return std::string_view::npos;
-}
 
 std::string quotable(std::string_view s) {
   std::string out;

@@ -11,9 +11,6 @@
 
 namespace zt {
 
-// Offset of the first byte that is not valid UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), or npos.
-size_t first_invalid_utf8(std::string_view text);
-
 // Whole content of a regular file of at most max_bytes. Links to regular files are followed; FIFOs, devices and folders
 // are refused without waiting on them.
 Result<std::string> read_small_file(const std::string& path, size_t max_bytes);
