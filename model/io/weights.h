@@ -18,6 +18,9 @@ class WeightStore {
   // else <stem>.safetensors; stem is diffusion_pytorch_model or model. path may also be one .safetensors file.
   // Shard names are plain file names in the same folder; anything else is refused.
   static Result<WeightStore> open(const std::string& path);
+  // Small random bf16 values for whatever is asked, all from one buffer as large as the largest tensor: benchmarks at the
+  // size of models that are not here.
+  static WeightStore synthetic(uint64_t seed);
 
   bool has(std::string_view name) const { return tensors_.count(std::string(name)) != 0; }
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
@@ -42,6 +45,9 @@ class WeightStore {
   void rename_original_text();
 
  private:
+  struct Synthetic;
+  TensorView synthetic_view(const Shape& shape) const;
+  std::shared_ptr<Synthetic> synthetic_;
   std::string where_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::map<std::string, TensorView, std::less<>> tensors_;

@@ -1,0 +1,54 @@
+// Timing for `zoetrope bench`: candidates take turns in one process, so that a busy neighbour hits all alike; medians.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "kernels/api/exec_context.h"
+#include "kernels/api/probe.h"
+
+namespace zt::bench {
+
+struct Timing {
+  double median = 0, best = 0;  // seconds
+};
+
+// Runs every candidate once untimed, then `rounds` times in turns. A candidate runs once per call.
+std::vector<Timing> in_turns(int rounds, const std::vector<std::function<void()>>& candidates);
+
+// The library's matrix product as a candidate; null when the machine has none for the type.
+std::unique_ptr<MatmulProbe> probe(DType type, const ExecContext& ctx);
+
+// One line of a table: what ran, how fast, and its share of the library's matrix product measured in the same turns.
+struct Line {
+  std::string what, implementation;
+  double seconds = 0, gflops = 0, matmul_gflops = 0;
+  double share() const { return matmul_gflops > 0 ? gflops / matmul_gflops : 0; }
+};
+
+// One report of any bench: lines plus free facts; printed as a table (stderr-free, to stdout) or as one JSON object.
+struct Report {
+  std::string name;
+  nlohmann::json facts;
+  std::vector<Line> lines;
+  std::string table() const;
+  nlohmann::json json() const;
+};
+
+// CPU, instruction set, threads: what every report starts with.
+nlohmann::json machine_facts(const ExecContext& ctx);
+
+Report bench_ops(const ExecContext& ctx, DType type, int rounds);
+Report bench_attention(const ExecContext& ctx, DType type, int rounds);
+
+// One forward of the transformer and the decode of a clip at a real model's size, random weights made in memory.
+struct RealShape {
+  std::string model = "wan2.1-t2v-1.3b";
+  int64_t width = 256, height = 256, frames = 17;
+  bool transformer = true, decode = true;
+};
+Result<Report> bench_real(const RealShape& shape, const ExecContext& ctx, DType type, int rounds);
+
+}  // namespace zt::bench
