@@ -64,7 +64,7 @@ Result<std::unique_ptr<VaeDecoder>> VaeDecoder::load(const VaeConfig& config, We
   ZT_RETURN_IF_ERROR(check_vae_config(config));
   ZT_RETURN_IF_ERROR(claim_vae_weights(store, vae_decoder_tensors(config), vae_encoder_tensors(config)));
   const int64_t z = config.z_dim;
-  ZT_ASSIGN_OR_RETURN(auto post_quant, load_pointwise("post_quant_conv", z, z, z, DType::f32, store, ctx));
+  ZT_ASSIGN_OR_RETURN(auto post_quant, load_pointwise("post_quant_conv", {.in = z, .out = z}, store, ctx));
   ZT_ASSIGN_OR_RETURN(VaeNetwork net, VaeNetwork::load(vae_decoder_layers(config), store, compute, ctx));
   return std::unique_ptr<VaeDecoder>(new Decoder(std::move(net), std::move(post_quant), config.spatial_factor()));
 }

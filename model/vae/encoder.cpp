@@ -58,7 +58,7 @@ Result<std::unique_ptr<VaeEncoder>> VaeEncoder::load(const VaeConfig& config, We
   ZT_RETURN_IF_ERROR(check_vae_config(config));
   ZT_RETURN_IF_ERROR(claim_vae_weights(store, vae_encoder_tensors(config), vae_decoder_tensors(config)));
   const int64_t z = config.z_dim;
-  ZT_ASSIGN_OR_RETURN(auto quant, load_pointwise("quant_conv", 2 * z, 2 * z, z, DType::f32, store, ctx));
+  ZT_ASSIGN_OR_RETURN(auto quant, load_pointwise("quant_conv", {.in = 2 * z, .out = z}, store, ctx));
   ZT_ASSIGN_OR_RETURN(VaeNetwork net, VaeNetwork::load(vae_encoder_layers(config), store, compute, ctx));
   return std::unique_ptr<VaeEncoder>(new Encoder(std::move(net), std::move(quant), config.spatial_factor()));
 }

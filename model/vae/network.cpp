@@ -6,6 +6,11 @@
 
 namespace zt {
 
+size_t attention_workspace(const AttentionPlan& plan, int64_t channels, DType compute, const ExecContext& ctx) {
+  AttentionProblem p{.head_dim = channels, .dtype = compute};
+  return choose_attention(plan, p, ctx).workspace_bytes(plan, p, ctx);
+}
+
 Result<VaeNetwork> VaeNetwork::load(const std::vector<VaeLayer>& layers, WeightStore& store, DType compute, const ExecContext& ctx) {
   VaeNetwork net;
   net.compute_ = compute;
@@ -60,14 +65,11 @@ void VaeNetwork::end() {
 size_t VaeNetwork::workspace_bytes(const ExecContext& ctx) const {
   size_t most = 0;
   for (const VaeBlock& b : blocks_) {
-    bool down = b.layer.kind == VaeLayerKind::down3d;
-    for (size_t i = 0; i < b.conv.size(); ++i) {
-      int64_t shrink = down && i > 0 ? 2 : 1;  // the time convolution follows the spatial one
-      if (b.conv[i]) most = std::max(most, b.conv[i]->workspace_bytes(b.h / shrink, b.w / shrink, ctx));
+    size_t at = 0;
+    for (const ConvPart& part : conv_parts(b.layer, compute_)) {
+      most = std::max(most, b.conv[at++]->workspace_bytes(b.h / part.shrink, b.w / part.shrink, ctx));
     }
-    if (b.layer.kind != VaeLayerKind::attention) continue;
-    AttentionProblem p{.head_dim = b.layer.in, .dtype = compute_};
-    most = std::max(most, choose_attention(*attention_, p, ctx).workspace_bytes(*attention_, p, ctx));
+    if (b.layer.kind == VaeLayerKind::attention) most = std::max(most, attention_workspace(*attention_, b.layer.in, compute_, ctx));
   }
   return most;
 }

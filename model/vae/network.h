@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "kernels/api/attention.h"
-#include "kernels/api/conv.h"
-#include "kernels/api/linear.h"
 #include "model/io/weights.h"
 #include "model/vae/clip_plan.h"
+#include "model/vae/parts.h"
 
 namespace zt {
 
@@ -21,8 +20,7 @@ struct FrameHistory {
   std::array<void*, 2> frames{};
 };
 
-// A layer with its packed weights. conv: [0] the first or only spatial one; a residual block's second, or the time
-// convolution(s), follow. linear: shortcut of a residual block, or q, k, v and output projection.
+// A layer with its packed weights, in the order of gamma_parts, conv_parts and linear_parts.
 struct VaeBlock {
   VaeLayer layer;
   std::array<Tensor, 2> gamma;  // [C] f32
@@ -37,9 +35,11 @@ struct VaeBlock {
 
 // Weights come from `store` by diffusers names, which must all be there with their shapes.
 Result<VaeBlock> load_block(const VaeLayer& layer, WeightStore& store, DType compute, const ExecContext& ctx);
-// A 1x1x1 convolution as a linear layer on pixel rows; `rows` of its outputs.
-Result<std::unique_ptr<PackedLinear>> load_pointwise(const std::string& name, int64_t in, int64_t out, int64_t rows, DType compute,
-                                                     WeightStore& store, const ExecContext& ctx);
+// A 1x1x1 convolution as a linear layer on pixel rows; the first desc.out of its outputs.
+Result<std::unique_ptr<PackedLinear>> load_pointwise(const std::string& name, const LinearDesc& desc, WeightStore& store,
+                                                     const ExecContext& ctx);
+
+size_t attention_workspace(const AttentionPlan& plan, int64_t channels, DType compute, const ExecContext& ctx);
 
 class VaeNetwork {
  public:

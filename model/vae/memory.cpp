@@ -1,0 +1,66 @@
+// The estimates: the same plan, parts and layers that loading and running walk, counted as the arena counts.
+#include <algorithm>
+
+#include "model/vae/network.h"
+#include "model/vae/vae.h"
+
+namespace zt {
+namespace {
+
+size_t floats(int64_t count) { return Arena::block_bytes(size_t(count) * 4); }
+
+int64_t round16(int64_t channels) { return (channels + 15) / 16 * 16; }
+
+// Packed weights come in blocks of 16 channels.
+size_t conv_bytes(const ConvDesc& d) {
+  const int64_t taps = int64_t(d.kt) * d.kh * d.kw;
+  return Arena::block_bytes(size_t(round16(d.out) * round16(d.in) * taps) * dtype_size(d.compute)) + floats(d.out);
+}
+
+// A thread's strip: its input of half a megabyte, or of six rows where these are more.
+size_t conv_workspace(const ConvDesc& d, int64_t w, const ExecContext& ctx) {
+  constexpr int64_t kStrip = 512 << 10, kRows = 6;
+  const int64_t scale = d.space == ConvSpace::up2_nearest ? 2 : 1;
+  const int64_t row = d.kt * w * scale * d.in * int64_t(dtype_size(d.compute));
+  return size_t(ctx.threads) * size_t(std::max(kStrip, kRows * row));
+}
+
+VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t w, DType compute, const ExecContext& ctx) {
+  const ClipPlan plan = plan_clip(layers, h, w, compute);
+  VaeMemory m;
+  size_t workspace = 0;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    for (const GammaPart& p : gamma_parts(layers[i])) m.weights += floats(p.channels);
+    for (const LinearPart& p : linear_parts(layers[i], compute)) m.weights += Arena::block_bytes(packed_linear_bytes(p.desc));
+    for (const ConvPart& p : conv_parts(layers[i], compute)) {
+      m.weights += conv_bytes(p.desc);
+      workspace = std::max(workspace, conv_workspace(p.desc, plan.layers[i].w / p.shrink, ctx));
+    }
+    if (layers[i].kind == VaeLayerKind::attention) {
+      const auto dense = AttentionPlan::dense(plan.attention, plan.attention);
+      workspace = std::max(workspace, attention_workspace(*dense, layers[i].in, compute, ctx));
+    }
+  }
+  m.cache = plan.cache_bytes();
+  m.activations = plan.pool_bytes() - m.cache + 2 * Arena::block_bytes(plan.slot) + Arena::block_bytes(workspace);
+  return m;
+}
+
+}  // namespace
+
+VaeMemory vae_decode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, const ExecContext& ctx) {
+  VaeMemory m = network_memory(vae_decoder_layers(config), latent_h, latent_w, compute, ctx);
+  m.weights += Arena::block_bytes(packed_linear_bytes({.in = config.z_dim, .out = config.z_dim}));
+  m.activations += floats(latent_h * latent_w * config.z_dim);
+  return m;
+}
+
+VaeMemory vae_encode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, const ExecContext& ctx) {
+  const int64_t scale = config.spatial_factor();
+  VaeMemory m = network_memory(vae_encoder_layers(config), latent_h * scale, latent_w * scale, compute, ctx);
+  m.weights += Arena::block_bytes(packed_linear_bytes({.in = 2 * config.z_dim, .out = config.z_dim}));
+  m.activations += 2 * floats(latent_h * latent_w * config.z_dim);
+  return m;
+}
+
+}  // namespace zt
