@@ -8,7 +8,7 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(model_, clip));
   TextMemory text = text_memory(model_.text_config, text_rows, compute_);
   DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, ctx);
-  VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx.threads);
+  VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx);
   size_t latents = size_t(latent.count()) * sizeof(float);
 
   MemoryEstimate e;
@@ -24,7 +24,7 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   e.decode_working = vae.cache + vae.activations;
   e.decode = before + vae.total();
   if (e.decode > ctx.arena->budget()) {
-    VaeMemory tiled = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx.threads);
+    VaeMemory tiled = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx);
     if (tiled.total() < vae.total()) {
       e.tiled_decode = true;
       e.decode_working = tiled.cache + tiled.activations;
