@@ -1,7 +1,10 @@
 #include "kernels/plan/attention_plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
+
+#include "kernels/plan/plan_check.h"
 
 namespace zt {
 
@@ -13,6 +16,12 @@ Blocks Blocks::uniform(int64_t tokens, int block) {
 
 int64_t Blocks::tokens() const { return std::accumulate(valid.begin(), valid.end(), int64_t(0)); }
 
+int TokenOrder::set_of(int64_t head) const {
+  if (sets == 0) return -1;
+  if (!head_set.empty()) return head_set[size_t(head)];
+  return sets == 1 ? 0 : int(head);
+}
+
 namespace {
 
 std::vector<int64_t> starts(const Blocks& b) {
@@ -21,57 +30,78 @@ std::vector<int64_t> starts(const Blocks& b) {
   return s;
 }
 
-Status check_blocks(const Blocks& b, std::string_view side) {
-  if (b.block < 1 || b.block > 4096) return invalid("plan: {} block size {} is outside 1..4096", side, b.block);
-  for (size_t i = 0; i < b.valid.size(); ++i) {
-    if (b.valid[i] < 1 || b.valid[i] > b.block) {
-      return invalid("plan: {} block {} holds {} tokens, allowed are 1..{}", side, i, b.valid[i], b.block);
+void fill_inverse(TokenOrder& o, int64_t tokens) {
+  o.inverse.resize(o.order.size());
+  for (int64_t set = 0; set < o.sets; ++set) {
+    for (int64_t slot = 0; slot < tokens; ++slot) {
+      o.inverse[size_t(set * tokens + o.order[size_t(set * tokens + slot)])] = int32_t(slot);
     }
   }
-  return {};
 }
 
-Status check_lists(const PlanParts& p) {
-  int64_t rows = p.heads * p.q.count();
-  if (int64_t(p.row_offsets.size()) != rows + 1) return invalid("plan: {} row offsets, expected {}", p.row_offsets.size(), rows + 1);
-  if (p.row_offsets.front() != 0 || p.row_offsets.back() != int64_t(p.cols.size())) {
-    return invalid("plan: row offsets must run from 0 to the number of kept blocks, {}", p.cols.size());
-  }
-  for (int64_t r = 0; r < rows; ++r) {
-    int64_t b = p.row_offsets[size_t(r)], e = p.row_offsets[size_t(r) + 1];
-    if (b > e) return invalid("plan: row offset {} decreases", r + 1);
-    for (int64_t i = b; i < e; ++i) {
-      int32_t c = p.cols[size_t(i)];
-      if (c < 0 || c >= p.k.count()) return invalid("plan: row {} names key block {}, allowed are 0..{}", r, c, p.k.count() - 1);
-      if (i > b && c <= p.cols[size_t(i) - 1]) return invalid("plan: row {} is not sorted or names key block {} twice", r, c);
-    }
-  }
-  return {};
+template <class T>
+size_t bytes_of(const std::vector<T>& v) {
+  return v.size() * sizeof(T);
+}
+
+size_t plan_bytes(const PlanParts& p) {
+  size_t n = bytes_of(p.q.valid) + bytes_of(p.k.valid) + bytes_of(p.row_offsets) + bytes_of(p.cols) + bytes_of(p.k_bias) +
+             bytes_of(p.head_set) + bytes_of(p.mask_of) + bytes_of(p.mask_words);
+  for (const TokenOrder* o : {&p.q_order, &p.k_order}) n += bytes_of(o->order) + bytes_of(o->inverse) + bytes_of(o->head_set);
+  if (p.linear) n += bytes_of(p.linear->alpha) + bytes_of(p.linear->row_offsets) + bytes_of(p.linear->cols);
+  return n;
 }
 
 }  // namespace
 
 AttentionPlan::AttentionPlan(PlanParts p)
-    : p_(std::move(p)), nq_(p_.q.tokens()), nk_(p_.k.tokens()), q_starts_(starts(p_.q)), k_starts_(starts(p_.k)) {
-  if (p_.dense) return;
-  double kept = 0;
-  for (int64_t r = 0; r < p_.heads * p_.q.count(); ++r) {
-    int64_t keys = 0;
-    for (int64_t i = p_.row_offsets[size_t(r)]; i < p_.row_offsets[size_t(r) + 1]; ++i) keys += p_.k.valid[size_t(p_.cols[size_t(i)])];
-    kept += double(keys) * p_.q.valid[size_t(r % p_.q.count())];
+    : p_(std::move(p)), nq_(p_.q.tokens()), nk_(p_.k.tokens()), model_heads_(model_heads_of(p_)), q_starts_(starts(p_.q)),
+      k_starts_(starts(p_.k)) {
+  fill_inverse(p_.q_order, nq_);
+  fill_inverse(p_.k_order, nk_);
+  stats_.bytes = plan_bytes(p_);
+  stats_.planning_seconds = p_.planning_seconds;
+  int64_t q_count = p_.q.count(), k_count = p_.k.count();
+  if (p_.dense) {
+    stats_.kept_blocks = p_.heads * q_count * k_count;
+    stats_.max_row = k_count;
+    stats_.density = nq_ > 0 && nk_ > 0 ? 1 : 0;
+    stats_.empty_rows = k_count == 0 ? p_.heads * q_count : 0;
+    return;
   }
-  double all = double(p_.heads) * double(nq_) * double(nk_);
-  density_ = all > 0 ? kept / all : 0;
+  std::vector<int64_t> mask_pairs(size_t(p_.mask_count()), 0);
+  for (size_t m = 0; m < mask_pairs.size(); ++m) {
+    const uint64_t* words = mask(int32_t(m));
+    for (int64_t i = 0; i < p_.mask_size(); ++i) mask_pairs[m] += std::popcount(words[i]);
+  }
+  std::vector<double> kept(size_t(p_.heads), 0.0);  // pairs per list set; exact in double below 2^53
+  for (int64_t set = 0; set < p_.heads; ++set) {
+    for (int64_t r = 0; r < q_count; ++r) {
+      Row list = row(set, r);
+      int64_t keys = 0, masked = 0;
+      for (size_t i = 0; i < list.cols.size(); ++i) {
+        int32_t m = list.masks.empty() ? -1 : list.masks[i];
+        if (m < 0) {
+          keys += p_.k.valid[size_t(list.cols[i])];
+        } else {
+          masked += mask_pairs[size_t(m)], ++stats_.masked_blocks;
+        }
+      }
+      kept[size_t(set)] += double(keys) * p_.q.valid[size_t(r)] + double(masked);
+      stats_.empty_rows += list.cols.empty();
+      stats_.max_row = std::max(stats_.max_row, int64_t(list.cols.size()));
+    }
+  }
+  stats_.kept_blocks = int64_t(p_.cols.size());
+  double pairs = 0;  // of all heads, or of all list sets when they are the heads
+  int64_t heads = p_.head_set.empty() ? p_.heads : int64_t(p_.head_set.size());
+  for (int64_t h = 0; h < heads; ++h) pairs += kept[size_t(set_of(h))];
+  double all = double(heads) * double(nq_) * double(nk_);
+  stats_.density = all > 0 ? pairs / all : 0;
 }
 
 Result<PlanPtr> AttentionPlan::make(PlanParts p) {
-  if (p.heads < 1) return invalid("plan: {} heads", p.heads);
-  ZT_RETURN_IF_ERROR(check_blocks(p.q, "query"));
-  ZT_RETURN_IF_ERROR(check_blocks(p.k, "key"));
-  if (!p.k_bias.empty() && int64_t(p.k_bias.size()) != p.k.count()) {
-    return invalid("plan: {} key biases for {} key blocks", p.k_bias.size(), p.k.count());
-  }
-  if (!p.dense) ZT_RETURN_IF_ERROR(check_lists(p));
+  ZT_RETURN_IF_ERROR(check_plan(p));
   return PlanPtr(new AttentionPlan(std::move(p)));
 }
 
@@ -83,12 +113,22 @@ PlanPtr AttentionPlan::dense(int64_t nq, int64_t nk, int block_q, int block_k) {
   return PlanPtr(new AttentionPlan(std::move(p)));
 }
 
-double AttentionPlan::flops(int64_t heads, int64_t head_dim) const {
-  return 4.0 * double(head_dim) * double(heads) * density_ * double(nq_) * double(nk_);
+AttentionPlan::Row AttentionPlan::row(int64_t set, int64_t q_block) const {
+  size_t r = size_t(set * p_.q.count() + q_block);
+  size_t b = size_t(p_.row_offsets[r]), n = size_t(p_.row_offsets[r + 1]) - b;
+  return {{p_.cols.data() + b, n}, p_.mask_of.empty() ? std::span<const int32_t>() : std::span(p_.mask_of.data() + b, n)};
 }
 
-int64_t AttentionPlan::kept_blocks() const {
-  return p_.dense ? p_.heads * p_.q.count() * p_.k.count() : int64_t(p_.cols.size());
+double AttentionPlan::flops(int64_t heads, int64_t head_dim) const {
+  double d = double(head_dim), softmax = 4.0 * d * density() * double(nq_) * double(nk_);
+  if (!p_.linear) return double(heads) * softmax;
+  // phi(K)^T V once, phi(Q) times it, the projection; other scopes than `global` also add or take away one d x d sum
+  // per (query block, key block) of the shorter list.
+  double linear = 2 * d * d * double(nk_ + nq_);
+  if (p_.linear->projection) linear += 2 * d * d * double(nq_);
+  double lists = double(p_.linear->scope == LinearScope::complement ? stats_.kept_blocks : int64_t(p_.linear->cols.size()));
+  if (p_.linear->scope != LinearScope::global) linear += d * d * lists / p_.heads;
+  return double(heads) * (softmax + linear);
 }
 
 }  // namespace zt
