@@ -20,28 +20,54 @@ using dnnl::matmul;
 
 size_t align64(size_t n) { return (n + 63) / 64 * 64; }
 
-// Even panels of about 256 columns in multiples of 64 (oneDNN's own column block); the last one takes what is left.
-int64_t panel_width(int64_t out) {
-  constexpr int64_t kPanel = 256, kBlock = 64;
-  int64_t panels = std::max<int64_t>(1, (out + kPanel / 2) / kPanel);
-  return (out + panels * kBlock - 1) / (panels * kBlock) * kBlock;
+// Even panels in multiples of 64 (oneDNN's own column block); the last one takes what is left. A panel of packed weights
+// is read for every slice of rows, so it should about fit a second-level cache, but be no narrower than 256 columns: below
+// that reading x costs more than it saves. A single panel is written without a copy.
+int64_t panel_width(const LinearDesc& d, DType math) {
+  constexpr int64_t kBytes = 1 << 20, kLeast = 256, kMost = 1280, kBlock = 64;
+  int64_t most = std::clamp(kBytes / (d.in * int64_t(dtype_size(math))), kLeast, kMost);
+  int64_t panels = (d.out + most - 1) / most;
+  return (d.out + panels * kBlock - 1) / (panels * kBlock) * kBlock;
 }
 
-// Slices of about 256 rows, so that a panel of weights is read for many rows; fewer rows when that leaves less than
-// kTasks tasks and each still has kMinWork multiply-adds (some tens of microseconds).
+// Slices of about 256 rows, so that a panel of weights is read for many rows; down to 96 when there are fewer than kTasks
+// tasks and each still has kMinWork multiply-adds (about 50 us with bf16 instructions).
 int64_t slice_rows(int64_t m, int64_t panels, int64_t width, int64_t in) {
-  constexpr int64_t kRows = 256, kLeast = 32, kTasks = 16, kMinWork = 4 << 20;
-  int64_t rows = kRows;
-  while (rows > kLeast && (m + rows - 1) / rows * panels < kTasks && rows * width * in > kMinWork) rows /= 2;
-  int64_t slices = (m + rows - 1) / rows;
+  constexpr int64_t kRows = 256, kLeast = 96, kTasks = 16, kMinWork = 10 << 20;
+  int64_t wanted = (kTasks + panels - 1) / panels;
+  int64_t least = std::clamp(kMinWork / (width * in), kLeast, kRows);
+  int64_t slices = std::max((m + kRows - 1) / kRows, std::min(wanted, m / least));
   if (slices > 1) slices += slices % 2;  // an even count shares out better
-  return std::max<int64_t>(1, std::min(m, ((m + slices - 1) / slices + 7) / 8 * 8));
+  return std::max<int64_t>(1, std::min(m, ((m + slices - 1) / std::max<int64_t>(1, slices) + 7) / 8 * 8));
 }
 
 struct Panel {
   int64_t begin = 0, cols = 0;
-  memory::desc packed;  // [in, cols]
-  size_t offset = 0;    // of its packed weights, in elements of the storage type
+  memory::desc packed;   // [in, cols]
+  size_t offset = 0;     // of its packed weights, in elements of the storage type
+  memory weights, bias;  // read by all threads; weights only where they are used as stored
+};
+
+// All a call of some shape needs, made once for it. A call borrows one Task a thread.
+struct Plan {
+  int64_t rows = 0, slices = 0;  // rows of a full slice
+  DType tile = DType::f32;       // of a task's result before it is copied to y
+  struct Kind {
+    matmul primitive;
+    memory::desc src, dst;
+  };
+  Kind kinds[4];  // full slice and tail of the first panel's width, then of the last one's
+  size_t library_bytes = 0;
+  size_t library_at = 0, x_at = 0, weights_at = 0, scratch_bytes = 0;  // one thread's scratch: tile, library, x, weights
+
+  // oneDNN's handles on a task's buffers; making them anew for each task would cost as much as a small product.
+  struct Task {
+    memory src[4], dst[4], library;
+    dnnl::stream stream;
+  };
+  using Tasks = std::vector<Task>;
+  mutable std::mutex mutex;
+  mutable std::vector<std::unique_ptr<Tasks>> idle;  // guarded by mutex
 };
 
 class DnnlLinear final : public PackedLinear {
@@ -54,10 +80,11 @@ class DnnlLinear final : public PackedLinear {
 
   Status pack(std::span<const LinearRows> rows, const ExecContext& ctx) {
     SingleThreaded one;
-    int64_t width = panel_width(d_.out);
+    int64_t width = panel_width(d_, math_);
     size_t total = 0;
     for (int64_t c = 0; c < d_.out; c += width) {
-      Panel p{c, std::min(width, d_.out - c), {}, total};
+      Panel p;
+      p.begin = c, p.cols = std::min(width, d_.out - c), p.offset = total;
       // The layout oneDNN likes best for a full slice; other row counts then run on the same layout.
       p.packed = make_pd(256, p.cols, weight_any(p.cols), DType::f32).weights_desc();
       total += align64(p.packed.get_size() / dtype_size(math_));
@@ -70,8 +97,12 @@ class DnnlLinear final : public PackedLinear {
       if (part.bias) convert_floats(part.bias.data, part.bias.dtype, bias_.as<float>() + at, DType::f32, part.weight.dim(0));
       at += part.weight.dim(0);
     }
-    int64_t widest = panels_.front().cols;
-    size_t plain = align64(size_t(widest * d_.in) * dtype_size(math_)), packed = widen_ ? panel_bytes() : 0;
+    char* stored = static_cast<char*>(weights_.data());
+    for (Panel& p : panels_) {
+      p.bias = memory({{1, p.cols}, memory::data_type::f32, memory::format_tag::ab}, state_->engine, bias_.as<float>() + p.begin);
+      if (!widen_) p.weights = memory(p.packed, state_->engine, stored + p.offset * dtype_size(d_.compute));
+    }
+    size_t plain = align64(size_t(width * d_.in) * dtype_size(math_)), packed = widen_ ? panel_bytes() : 0;
     auto scratch = state_->scratch.take(size_t(ctx.threads) * (plain + packed));
     parallel_for(ctx.threads, int64_t(panels_.size()), [&](int64_t i) {
       char* mine = scratch.data() + size_t(thread_index()) * (plain + packed);
@@ -84,41 +115,26 @@ class DnnlLinear final : public PackedLinear {
     ZT_CHECK(x.rank() == 2 && x.dtype == d_.compute && x.dim(1) == d_.in && (x.stride(1) == 1 || d_.in == 1));
     ZT_CHECK(y.rank() == 2 && y.dim(0) == x.dim(0) && y.dim(1) == d_.out && (y.stride(1) == 1 || d_.out == 1));
     ZT_CHECK(y.dtype == DType::f32 || y.dtype == DType::bf16);
-    int64_t m = x.dim(0), panels = int64_t(panels_.size());
-    if (m == 0) return;
-    int64_t rows = slice_rows(m, panels, panels_.front().cols, d_.in), slices = (m + rows - 1) / rows;
-    // oneDNN has no f32 matmul with a bf16 result: those are rounded when the tile is copied.
-    Job job{x, y, rows, math_ == DType::f32 ? DType::f32 : y.dtype, {}, {}};
-    for (size_t i = 0; i < 4; ++i) {
-      int64_t r = i % 2 ? m % rows : rows;
-      if (r && (i < 2 || panels > 1)) job.primitives[i] = primitive(r, i < 2 ? panels_.front() : panels_.back(), job.tile);
-    }
-    job.scratch = layout(job);
-    auto scratch = state_->scratch.take(size_t(ctx.threads) * job.scratch.total);
+    if (x.dim(0) == 0) return;
+    std::shared_ptr<const Plan> plan = plan_for(x, y);
+    int64_t panels = int64_t(panels_.size());
+    std::unique_ptr<Plan::Tasks> tasks = borrow(*plan, ctx.threads);
+    auto scratch = state_->scratch.take(size_t(ctx.threads) * plan->scratch_bytes);
     SingleThreaded one;
     // Slices run in groups that stay in the last-level cache while all panels pass over them.
-    int64_t group = std::max<int64_t>(1, kGroupBytes / (rows * d_.in * int64_t(dtype_size(d_.compute))));
-    parallel_for(ctx.threads, slices * panels, [&](int64_t i) {
-      int64_t g = i / (group * panels), in_group = std::min(group, slices - g * group), at = i - g * group * panels;
-      tile(job, g * group + at % in_group, panels_[size_t(at / in_group)],
-           scratch.data() + size_t(thread_index()) * job.scratch.total);
+    int64_t group = std::max<int64_t>(1, kGroupBytes / (plan->rows * d_.in * int64_t(dtype_size(d_.compute))));
+    parallel_for(ctx.threads, plan->slices * panels, [&](int64_t i) {
+      int64_t g = i / (group * panels), in_group = std::min(group, plan->slices - g * group), at = i - g * group * panels;
+      size_t thread = size_t(thread_index());
+      tile(*plan, (*tasks)[thread], x, y, g * group + at % in_group, panels_[size_t(at / in_group)],
+           scratch.data() + thread * plan->scratch_bytes);
     });
+    std::lock_guard lock(plan->mutex);
+    plan->idle.push_back(std::move(tasks));
   }
 
  private:
   static constexpr int64_t kGroupBytes = 8 << 20;
-
-  struct Scratch {  // offsets of one thread's buffers
-    size_t tile = 0, library = 0, x = 0, weights = 0, total = 0;
-  };
-  struct Job {
-    const TensorView &x, &y;
-    int64_t rows;
-    DType tile;  // of a task's result before it is copied to y
-    // Full slice and tail of the first panel's width, then of the last one's.
-    std::shared_ptr<const matmul> primitives[4];
-    Scratch scratch;
-  };
 
   memory::desc weight_any(int64_t cols) const { return {{d_.in, cols}, dnnl_type(math_), memory::format_tag::any}; }
 
@@ -168,69 +184,92 @@ class DnnlLinear final : public PackedLinear {
     for (int64_t i = 0; i < n; ++i) v[i] = float(bf16(v[i]));
   }
 
-  std::shared_ptr<const matmul> primitive(int64_t rows, const Panel& p, DType result) const {
+  // Dense rows are used where they are; x that needs a change of type or has gaps is copied slice by slice.
+  bool copies_x(const TensorView& x) const { return widen_ || x.stride(0) != d_.in; }
+
+  std::shared_ptr<const Plan> plan_for(const TensorView& x, const TensorView& y) const {
     std::lock_guard lock(mutex_);
-    auto& slot = cache_[{rows, p.cols, result}];
-    if (!slot) {
-      SingleThreaded one;
-      slot = std::make_shared<const matmul>(make_pd(rows, p.cols, p.packed, result));
-    }
+    auto& slot = plans_[{x.dim(0), y.dtype, copies_x(x)}];
+    if (!slot) slot = make_plan(x.dim(0), y.dtype, copies_x(x));
     return slot;
   }
 
-  Scratch layout(const Job& job) const {
-    size_t library = 0;
-    for (const auto& p : job.primitives) {
-      if (p) library = std::max(library, scratch_bytes(*p));
+  std::shared_ptr<const Plan> make_plan(int64_t m, DType result, bool copy_x) const {
+    SingleThreaded one;
+    auto plan = std::make_shared<Plan>();
+    int64_t widest = panels_.front().cols;
+    plan->rows = slice_rows(m, int64_t(panels_.size()), widest, d_.in);
+    plan->slices = (m + plan->rows - 1) / plan->rows;
+    // oneDNN has no f32 matmul with a bf16 result: those are rounded when the tile is copied.
+    plan->tile = math_ == DType::f32 ? DType::f32 : result;
+    for (size_t i = 0; i < 4; ++i) {
+      int64_t rows = i % 2 ? m % plan->rows : plan->rows;
+      if (rows == 0 || (i >= 2 && panels_.size() == 1)) continue;
+      const Panel& p = i < 2 ? panels_.front() : panels_.back();
+      auto pd = make_pd(rows, p.cols, p.packed, plan->tile);
+      plan->kinds[i] = {matmul(pd), pd.src_desc(), pd.dst_desc()};
+      plan->library_bytes = std::max(plan->library_bytes, pd.scratchpad_desc().get_size());
     }
-    bool copy_x = widen_ || job.x.stride(0) != d_.in;
-    Scratch s;
-    s.library = align64(size_t(job.rows * panels_.front().cols) * dtype_size(job.tile));
-    s.x = s.library + align64(library);
-    s.weights = s.x + (copy_x ? align64(size_t(job.rows * d_.in) * dtype_size(math_)) : 0);
-    s.total = s.weights + (widen_ ? panel_bytes() : 0);
-    return s;
+    plan->library_at = align64(size_t(plan->rows * widest) * dtype_size(plan->tile));
+    plan->x_at = plan->library_at + align64(plan->library_bytes);
+    plan->weights_at = plan->x_at + (copy_x ? align64(size_t(plan->rows * d_.in) * dtype_size(math_)) : 0);
+    plan->scratch_bytes = plan->weights_at + (widen_ ? panel_bytes() : 0);
+    return plan;
   }
 
-  static size_t scratch_bytes(const matmul& m) {
-    const_dnnl_primitive_desc_t pd = m.get_primitive_desc();
-    return dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
-  }
-
-  void tile(const Job& job, int64_t slice, const Panel& p, char* scratch) const {
-    const TensorView &x = job.x, &y = job.y;
-    int64_t first = slice * job.rows, rows = std::min(job.rows, x.dim(0) - first);
-    size_t which = (rows != job.rows ? 1u : 0u) + (panels_.size() > 1 && &p == &panels_.back() ? 2u : 0u);
-    char* src = static_cast<char*>(x.data) + first * x.stride(0) * int64_t(dtype_size(x.dtype));
-    if (widen_ || x.stride(0) != d_.in) {
-      for (int64_t r = 0; r < rows; ++r) {
-        convert_floats(src + r * x.stride(0) * int64_t(dtype_size(x.dtype)), x.dtype,
-                       scratch + job.scratch.x + size_t(r * d_.in) * dtype_size(math_), math_, d_.in);
-      }
-      src = scratch + job.scratch.x;
+  std::unique_ptr<Plan::Tasks> borrow(const Plan& plan, int threads) const {
+    std::unique_ptr<Plan::Tasks> tasks;
+    {
+      std::lock_guard lock(plan.mutex);
+      if (!plan.idle.empty()) tasks = std::move(plan.idle.back()), plan.idle.pop_back();
     }
-    char* weights = static_cast<char*>(weights_.data()) + p.offset * dtype_size(d_.compute);
-    if (widen_) {
-      convert_floats(weights, DType::bf16, scratch + job.scratch.weights, DType::f32, int64_t(p.packed.get_size() / 4));
-      weights = scratch + job.scratch.weights;
-    }
-    int64_t es = int64_t(dtype_size(y.dtype));
-    char* dst = static_cast<char*>(y.data) + (first * y.stride(0) + p.begin) * es;
-    bool direct = job.tile == y.dtype && (y.stride(0) == p.cols || rows == 1);
+    if (!tasks) tasks = std::make_unique<Plan::Tasks>();
     const dnnl::engine& e = state_->engine;
-    memory src_m({{rows, d_.in}, dnnl_type(math_), memory::format_tag::ab}, e, src), weights_m(p.packed, e, weights);
-    memory bias_m({{1, p.cols}, memory::data_type::f32, memory::format_tag::ab}, e, bias_.as<float>() + p.begin);
-    memory dst_m({{rows, p.cols}, dnnl_type(job.tile), memory::format_tag::ab}, e, direct ? dst : scratch);
-    memory library_m({{int64_t(scratch_bytes(*job.primitives[which]))}, memory::data_type::u8, memory::format_tag::a}, e,
-                     scratch + job.scratch.library);
-    dnnl::stream stream(e);
-    job.primitives[which]->execute(stream, {{DNNL_ARG_SRC, src_m},
-                                            {DNNL_ARG_WEIGHTS, weights_m},
-                                            {DNNL_ARG_BIAS, bias_m},
-                                            {DNNL_ARG_DST, dst_m},
-                                            {DNNL_ARG_SCRATCHPAD, library_m}});
+    while (tasks->size() < size_t(threads)) {
+      Plan::Task t;
+      for (size_t i = 0; i < 4; ++i) {
+        if (!plan.kinds[i].primitive) continue;
+        t.src[i] = memory(plan.kinds[i].src, e, DNNL_MEMORY_NONE);
+        t.dst[i] = memory(plan.kinds[i].dst, e, DNNL_MEMORY_NONE);
+      }
+      t.library = memory({{int64_t(plan.library_bytes)}, memory::data_type::u8, memory::format_tag::a}, e, DNNL_MEMORY_NONE);
+      t.stream = dnnl::stream(e);
+      tasks->push_back(std::move(t));
+    }
+    return tasks;
+  }
+
+  void tile(const Plan& plan, Plan::Task& task, const TensorView& x, const TensorView& y, int64_t slice, const Panel& p, char* scratch) const {
+    int64_t first = slice * plan.rows, rows = std::min(plan.rows, x.dim(0) - first);
+    size_t kind = (rows != plan.rows ? 1u : 0u) + (panels_.size() > 1 && &p == &panels_.back() ? 2u : 0u);
+    int64_t xs = int64_t(dtype_size(x.dtype)), ys = int64_t(dtype_size(y.dtype));
+    char* src = static_cast<char*>(x.data) + first * x.stride(0) * xs;
+    if (copies_x(x)) {
+      char* copy = scratch + plan.x_at;
+      for (int64_t r = 0; r < rows; ++r) {
+        convert_floats(src + r * x.stride(0) * xs, x.dtype, copy + size_t(r * d_.in) * dtype_size(math_), math_, d_.in);
+      }
+      src = copy;
+    }
+    memory weights = p.weights;
+    if (widen_) {
+      convert_floats(weights_.as<bf16>() + p.offset, DType::bf16, scratch + plan.weights_at, DType::f32, int64_t(p.packed.get_size() / 4));
+      weights = memory(p.packed, state_->engine, scratch + plan.weights_at);
+    }
+    char* dst = static_cast<char*>(y.data) + (first * y.stride(0) + p.begin) * ys;
+    bool direct = plan.tile == y.dtype && (y.stride(0) == p.cols || rows == 1);
+    task.src[kind].set_data_handle(src);
+    task.dst[kind].set_data_handle(direct ? dst : scratch);
+    task.library.set_data_handle(scratch + plan.library_at);
+    // The C entry: the C++ one builds a hash table for each call.
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, task.src[kind].get()},
+                              {DNNL_ARG_WEIGHTS, weights.get()},
+                              {DNNL_ARG_BIAS, p.bias.get()},
+                              {DNNL_ARG_DST, task.dst[kind].get()},
+                              {DNNL_ARG_SCRATCHPAD, task.library.get()}};
+    dnnl_primitive_execute(plan.kinds[kind].primitive.get(), task.stream.get(), 5, args);
     for (int64_t r = 0; r < rows && !direct; ++r) {
-      convert_floats(scratch + size_t(r * p.cols) * dtype_size(job.tile), job.tile, dst + r * y.stride(0) * es, y.dtype, p.cols);
+      convert_floats(scratch + size_t(r * p.cols) * dtype_size(plan.tile), plan.tile, dst + r * y.stride(0) * ys, y.dtype, p.cols);
     }
   }
 
@@ -241,7 +280,8 @@ class DnnlLinear final : public PackedLinear {
   std::vector<Panel> panels_;
   Tensor weights_, bias_;
   mutable std::mutex mutex_;
-  mutable std::map<std::tuple<int64_t, int64_t, DType>, std::shared_ptr<const matmul>> cache_;  // guarded by mutex_
+  // By rows, type of y and whether x is copied; guarded by mutex_.
+  mutable std::map<std::tuple<int64_t, DType, bool>, std::shared_ptr<const Plan>> plans_;
 };
 
 class DnnlLinearBackend final : public LinearBackend {
