@@ -17,12 +17,13 @@ size_t conv_bytes(const ConvDesc& d) {
   return Arena::block_bytes(size_t(round16(d.out) * round16(d.in) * taps) * dtype_size(d.compute)) + floats(d.out);
 }
 
-// A thread's strip: its input of half a megabyte, or of six rows where these are more.
-size_t conv_workspace(const ConvDesc& d, int64_t w, const ExecContext& ctx) {
-  constexpr int64_t kStrip = 512 << 10, kRows = 6;
+// A thread's strip: about half a megabyte of input, yet four rows of output and sixteen strips at least.
+size_t conv_workspace(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) {
+  constexpr int64_t kStrip = 512 << 10, kRows = 4, kStrips = 16;
   const int64_t scale = d.space == ConvSpace::up2_nearest ? 2 : 1;
   const int64_t row = d.kt * w * scale * d.in * int64_t(dtype_size(d.compute));
-  return size_t(ctx.threads) * size_t(std::max(kStrip, kRows * row));
+  const int64_t rows = std::min({std::max(kRows, kStrip / row), std::max(kRows, h * scale / kStrips), h * scale});
+  return size_t(ctx.threads) * size_t((rows + d.kh - 1) * row);
 }
 
 VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t w, DType compute, const ExecContext& ctx) {
@@ -34,7 +35,7 @@ VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t
     for (const LinearPart& p : linear_parts(layers[i], compute)) m.weights += Arena::block_bytes(packed_linear_bytes(p.desc));
     for (const ConvPart& p : conv_parts(layers[i], compute)) {
       m.weights += conv_bytes(p.desc);
-      workspace = std::max(workspace, conv_workspace(p.desc, plan.layers[i].w / p.shrink, ctx));
+      workspace = std::max(workspace, conv_workspace(p.desc, plan.layers[i].h / p.shrink, plan.layers[i].w / p.shrink, ctx));
     }
     if (layers[i].kind == VaeLayerKind::attention) {
       const auto dense = AttentionPlan::dense(plan.attention, plan.attention);

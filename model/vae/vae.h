@@ -52,7 +52,8 @@ VaeMemory vae_decode_memory(const VaeConfig& config, int64_t latent_h, int64_t l
 VaeMemory vae_encode_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, DType compute, const ExecContext& ctx);
 
 // Spatial tiles with blended seams for when the exact decode does not fit: outside the parity bound, named in the report.
-// latents z [C, T, h, w] f32. Tiles of 32 latent pixels, stride 24, linear blend (diffusers tiled_decode).
+// z [C, T, h, w] f32. Tiles of 20 latent pixels, stride 14, linear blend (diffusers tiled_decode); finished frames wait in
+// 8 bits, so memory grows with the clip by a byte a sample. Ends the decoder's clip, frames come when all tiles are done.
 Status decode_tiled(VaeDecoder& vae, const VaeConfig& config, const TensorView& z, const FrameSink& sink, const ExecContext& ctx);
 VaeMemory vae_tiled_memory(const VaeConfig& config, int64_t latent_h, int64_t latent_w, int64_t latent_t, DType compute,
                            const ExecContext& ctx);

@@ -68,6 +68,9 @@ def case(name, latent, video, tile=None, **config):
     if tile:
         scale = 2 ** (len(config["mult"]) - 1)
         vae.enable_tiling(tile[0] * scale, tile[0] * scale, tile[1] * scale, tile[1] * scale)
+        # Our decoder clamps each tile, diffusers the blend: make it clamp each tile too.
+        forward = vae.decoder.forward
+        vae.decoder.forward = lambda *a, **k: forward(*a, **k).clamp(-1, 1)
         # Every third pixel: coprime to all tile sizes, and a ninth of the bytes.
         tensors["tiled"] = vae.decode(z).sample[0].permute(1, 2, 3, 0)[:, ::3, ::3].contiguous()
     else:
