@@ -25,7 +25,7 @@ bool exists(const std::string& path) {
 std::string content_of(const Json& v) { return v.is_string() ? v.get<std::string>() : json_text(v, "content"); }
 
 // Special tokens in the order in which the T5 tokenizer class of transformers adds them: those of the file, end, unknown,
-// padding, then the sentinels <extra_id_N>, 100 of them unless the config says otherwise.
+// padding, then the listed extra ones, or where no list is given the sentinels <extra_id_N> (100 unless extra_ids is set).
 Status add_special_tokens(const std::string& file, const Json& config, bool from_spiece, TokenizerFiles& t) {
   std::unordered_set<std::string> listed, pieces;
   for (const AddedToken& a : t.added) listed.insert(a.content);
@@ -44,24 +44,29 @@ Status add_special_tokens(const std::string& file, const Json& config, bool from
   for (const char* key : {"bos_token", "sep_token", "cls_token", "mask_token"}) {
     if (const Json* v = json_field(config, key)) add(content_of(*v));
   }
-  for (const char* key : {"extra_special_tokens", "additional_special_tokens"}) {
-    const Json* v = json_field(config, key);
-    if (!v || !v->is_array()) continue;
-    for (const Json& e : *v) add(content_of(e));
-  }
   const Json* n = json_field(config, "extra_ids");
   if (n && (!n->is_number_unsigned() || n->get<uint64_t>() > uint64_t(kMaxSentinels))) {
     return bad_model("{}: extra_ids is not an integer from 0 to {}", file, kMaxSentinels);
   }
+  // Sentinels that nobody asked for count only where the vocabulary has them: otherwise a folder without a config would
+  // claim 100 ids that its text encoder has no rows for.
   int64_t sentinels = n ? n->get<int64_t>() : 100;
-  if (from_spiece) {
+  auto sentinel = [](int64_t i) { return fmt::format("<extra_id_{}>", i); };
+  if (from_spiece && n) {
     // They become pieces, last one first, as in the published vocabularies; those that are pieces already stay in place.
     for (int64_t i = sentinels; i-- > 0;) {
-      std::string content = fmt::format("<extra_id_{}>", i);
-      if (pieces.insert(content).second) t.pieces.push_back({content, 0});
+      if (pieces.insert(sentinel(i)).second) t.pieces.push_back({sentinel(i), 0});
     }
   }
-  for (int64_t i = 0; i < sentinels; ++i) add(fmt::format("<extra_id_{}>", i));
+  const Json* listed_extra = json_field(config, "extra_special_tokens");
+  if (const Json* v = json_field(config, "additional_special_tokens"); v && (!listed_extra || listed_extra->empty())) listed_extra = v;
+  if (listed_extra && listed_extra->is_array()) {
+    for (const Json& e : *listed_extra) add(content_of(e));
+  } else {
+    for (int64_t i = 0; i < sentinels; ++i) {
+      if (n || pieces.count(sentinel(i))) add(sentinel(i));
+    }
+  }
   return ok_status();
 }
 
