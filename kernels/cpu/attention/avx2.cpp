@@ -95,7 +95,7 @@ struct Vec {
   }
 };
 
-#include "kernels/cpu/attention/tile_body.h"
+#include "kernels/cpu/attention/tile_body.inc"
 
 }  // namespace
 }  // namespace avx2

@@ -14,12 +14,12 @@ namespace zt::cpu_attention {
 namespace avx512 {
 namespace {
 
-#include "kernels/cpu/attention/avx512_vec.h"
+#include "kernels/cpu/attention/avx512_vec.inc"
 
 struct Vec : Zmm {
   using Dwords = __m512;
   static constexpr int kPairs = 1;
-  static constexpr int kRows = 6;
+  static constexpr int kRows = 4;
   static Dwords load_dwords(const Dword* p) { return _mm512_load_ps(p); }
   static Dwords spread(const Dword* p) { return _mm512_castsi512_ps(_mm512_set1_epi32(int(*p))); }
   static F mul_add(Dwords a, Dwords b, F c) { return _mm512_fmadd_ps(a, b, c); }
@@ -35,7 +35,7 @@ struct Vec : Zmm {
   }
 };
 
-#include "kernels/cpu/attention/tile_body.h"
+#include "kernels/cpu/attention/tile_body.inc"
 
 }  // namespace
 }  // namespace avx512

@@ -14,32 +14,9 @@ namespace zt::cpu_attention {
 namespace avx512_bf16 {
 namespace {
 
-#include "kernels/cpu/attention/avx512_vec.h"
-
-struct Vec : Zmm {
-  using Dwords = __m512i;
-  static constexpr int kPairs = 2;
-  static constexpr int kRows = 4;
-  static Dwords load_dwords(const Dword* p) { return _mm512_load_si512(p); }
-  static Dwords spread(const Dword* p) { return _mm512_set1_epi32(int(*p)); }
-  static F mul_add(Dwords a, Dwords b, F c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
-  static F exp2(F x) { return exp2_cubic(x); }
-  // Sums the rounded P, so that a row dominated by one key is exact.
-  template <int NV>
-  static F store_probs(Dword* to, const F (&p)[NV], F sum) {
-    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
-    ZT_UNROLL
-    for (int v = 0; v < NV; v += 2) {
-      // The second operand goes to the low half.
-      __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v + 1 < NV ? p[v + 1] : zero(), p[v]);
-      _mm512_store_si512(to + v / 2 * kWidth, both);
-      sum = mul_add(both, ones, sum);
-    }
-    return sum;
-  }
-};
-
-#include "kernels/cpu/attention/tile_body.h"
+#include "kernels/cpu/attention/avx512_vec.inc"
+#include "kernels/cpu/attention/bf16_vec.inc"
+#include "kernels/cpu/attention/tile_body.inc"
 
 }  // namespace
 }  // namespace avx512_bf16

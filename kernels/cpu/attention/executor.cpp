@@ -266,11 +266,16 @@ class TileExecutor final : public AttentionExecutor {
 };
 
 }  // namespace
+
+std::shared_ptr<const AttentionExecutor> make_executor(const TileKernel& kernel) { return std::make_shared<TileExecutor>(kernel); }
+
 }  // namespace cpu_attention
 
 void add_cpu_attention(OpTable& table) {
   using namespace cpu_attention;
-  for (const TileKernel* t : {&kAvx512Bf16, &kAvx512, &kAvx2}) table.attention.push_back(std::make_shared<TileExecutor>(*t));
+  // The tile unit is not yet measured on hardware; it is offered only where there is one.
+  if (detect_isa() >= Isa::amx) table.attention.push_back(make_executor(kAmx));
+  for (const TileKernel* t : {&kAvx512Bf16, &kAvx512, &kAvx2}) table.attention.push_back(make_executor(*t));
 }
 
 }  // namespace zt

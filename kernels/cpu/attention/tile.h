@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "kernels/api/attention.h"
 
@@ -29,6 +30,14 @@ constexpr int kScoreFloats = 2 * 32 * 32;  // two blocks of scores of a tile-mat
 // The same bytes are read as floats, dwords and halves.
 using Half = uint16_t __attribute__((may_alias));
 using Dword = uint32_t __attribute__((may_alias));
+
+// 1e24 * |V| * passes stays below the f32 maximum; a term is lost only when it is 2^-86 of the row's maximum.
+constexpr float kSumLimit = 1e24f;
+constexpr float kHeadroom = 40;           // log2 units a raised reference lies above the maximum seen
+constexpr float kNoReference = -3.4e38f;  // no finite logit yet: the first one overflows and raises it
+
+// What becomes of a block of logits: P; P after their maximum became the reference; only their maximum.
+enum class Pass { exp, first, max };
 
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -115,6 +124,9 @@ struct TileKernel {
   void (*pack)(const Layout&, const PackJob&, const Scratch&);
   void (*attend)(const Layout&, const TileJob&, const Scratch&);
 };
+
+// kernel must outlive it.
+std::shared_ptr<const AttentionExecutor> make_executor(const TileKernel& kernel);
 
 extern const TileKernel kAvx2, kAvx512, kAvx512Bf16, kAmx;
 

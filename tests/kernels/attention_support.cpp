@@ -1,0 +1,256 @@
+#include "tests/kernels/attention_support.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace zt::testing {
+namespace {
+
+constexpr size_t kGuard = 4096;
+constexpr unsigned char kSentinel = 0xa5;
+
+TensorView dense_view(void* data, DType t, int64_t b, int64_t h, int64_t n, int64_t d) { return {data, t, {b, h, n, d}}; }
+
+// A [B, H, N, D] view of one matrix in rows of `row` elements, starting at column `column`.
+TensorView token_major(void* data, DType t, const AttentionShape& s, int64_t n, int64_t row, int64_t column) {
+  TensorView v = dense_view(static_cast<char*>(data) + size_t(column) * dtype_size(t), t, s.batch, s.heads, n, s.d);
+  v.strides = {n * row, s.d, row, 1};
+  return v;
+}
+
+int64_t at(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c) {
+  return b * t.stride(0) + h * t.stride(1) + n * t.stride(2) + c;
+}
+
+// Bytes with kGuard sentinels on both sides.
+class Guarded {
+ public:
+  explicit Guarded(size_t bytes) : bytes_(bytes), store_(must(arena_.make(DType::u8, {int64_t(bytes + 2 * kGuard)}))) {
+    std::memset(store_.data(), kSentinel, bytes + 2 * kGuard);
+  }
+  char* data() { return static_cast<char*>(store_.data()) + kGuard; }
+  bool intact() const {
+    auto* p = static_cast<const unsigned char*>(store_.data());
+    for (size_t i = 0; i < kGuard; ++i) {
+      if (p[i] != kSentinel || p[kGuard + bytes_ + i] != kSentinel) return false;
+    }
+    return true;
+  }
+
+ private:
+  Arena arena_;
+  size_t bytes_;
+  Tensor store_;
+};
+
+// Keys of a query block with their bias, from the plan's public data.
+std::vector<std::pair<int64_t, float>> keys_of(const AttentionPlan& plan, int64_t set, int64_t block) {
+  const PlanParts& p = plan.parts();
+  std::vector<std::pair<int64_t, float>> keys;
+  size_t row = size_t(set * p.q.count() + block);
+  int64_t n = plan.is_dense() ? p.k.count() : p.row_offsets[row + 1] - p.row_offsets[row];
+  for (int64_t i = 0; i < n; ++i) {
+    size_t c = plan.is_dense() ? size_t(i) : size_t(p.cols[size_t(p.row_offsets[row] + i)]);
+    for (int64_t k = plan.k_starts()[c]; k < plan.k_starts()[c + 1]; ++k) keys.emplace_back(k, p.k_bias.empty() ? 0.f : p.k_bias[c]);
+  }
+  return keys;
+}
+
+float rounded(float x, DType t) { return t == DType::bf16 ? float(bf16(x)) : x; }
+
+}  // namespace
+
+std::string AttentionShape::str() const { return fmt::format("batch {} heads {} nq {} nk {} d {}", batch, heads, nq, nk, d); }
+
+AttentionInputs::AttentionInputs(const AttentionShape& s, DType t, bool interleaved, uint64_t seed, float scale) : shape(s), dtype(t) {
+  int64_t width = s.heads * s.d;
+  if (interleaved && s.nq == s.nk) {
+    buffers_.push_back(random_tensor(*arena_, t, {s.batch * s.nq, 3 * width}, seed, scale));
+    void* p = buffers_[0].data();
+    args.q = token_major(p, t, s, s.nq, 3 * width, 0);
+    args.k = token_major(p, t, s, s.nk, 3 * width, width);
+    args.v = token_major(p, t, s, s.nk, 3 * width, 2 * width);
+    return;
+  }
+  for (int64_t n : {s.nq, s.nk, s.nk}) buffers_.push_back(random_tensor(*arena_, t, {s.batch, s.heads, n, s.d}, seed++, scale));
+  args.q = buffers_[0], args.k = buffers_[1], args.v = buffers_[2];
+}
+
+void AttentionInputs::set(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c, float v) {
+  store_float(t.data, dtype, at(t, b, h, n, c), v);
+}
+
+float AttentionInputs::get(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c) const {
+  return load_float(t.data, dtype, at(t, b, h, n, c));
+}
+
+AttentionArgs AttentionInputs::f32_args() const {
+  f32_.clear();
+  AttentionArgs a;
+  auto copy = [&](const TensorView& t) {
+    std::vector<float> values = to_floats(t);
+    f32_.push_back(must(arena_->make(DType::f32, t.shape)));
+    std::memcpy(f32_.back().data(), values.data(), values.size() * 4);
+    return f32_.back().view();
+  };
+  a.q = copy(args.q), a.k = copy(args.k), a.v = copy(args.v);
+  return a;
+}
+
+AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads, float scale, bool lse,
+                              const AttentionExecutor* executor) {
+  const AttentionShape& s = in.shape;
+  auto machine = make_machine(isa, threads);
+  AttentionProblem p{s.batch, s.heads, s.d, in.dtype, scale};
+  const AttentionExecutor& e = executor ? *executor : choose_attention(plan, p, machine->ctx);
+  AttentionResult r;
+  r.name = e.name();
+  // A gap of three elements after every token.
+  int64_t row = s.heads * s.d + 3, rows = s.batch * s.nq;
+  size_t bytes = e.workspace_bytes(plan, p, machine->ctx), size = dtype_size(in.dtype);
+  Guarded out(size_t(rows * row) * size), sums(size_t(s.batch * s.heads * s.nq) * 4), workspace(bytes);
+  AttentionArgs a = in.args;
+  a.out = token_major(out.data(), in.dtype, s, s.nq, row, 0);
+  if (lse) a.lse = TensorView(sums.data(), DType::f32, {s.batch, s.heads, s.nq});
+  e.run(plan, p, a, workspace.data(), machine->ctx);
+  r.out = to_floats(a.out);
+  if (lse) r.lse = to_floats(a.lse);
+  r.guards_intact = out.intact() && sums.intact() && workspace.intact();
+  for (int64_t i = 0; i < rows; ++i) {
+    for (size_t b = 0; b < 3 * size; ++b) {
+      r.guards_intact &= static_cast<unsigned char>(out.data()[size_t(i * row + row - 3) * size + b]) == kSentinel;
+    }
+  }
+  return r;
+}
+
+AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
+  const AttentionShape& s = in.shape;
+  auto machine = make_machine(detect_isa(), 2, {"attention=ref"});
+  AttentionProblem p{s.batch, s.heads, s.d, DType::f32, scale};
+  AttentionArgs a = in.f32_args();
+  Tensor out = must(machine->arena.make(DType::f32, {s.batch, s.heads, s.nq, s.d}));
+  Tensor lse = must(machine->arena.make(DType::f32, {s.batch, s.heads, s.nq}));
+  a.out = out, a.lse = lse;
+  const AttentionExecutor& e = choose_attention(plan, p, machine->ctx);
+  Tensor workspace = must(machine->arena.make(DType::u8, {int64_t(e.workspace_bytes(plan, p, machine->ctx))}));
+  e.run(plan, p, a, workspace.data(), machine->ctx);
+  return {std::string(e.name()), to_floats(out), to_floats(lse)};
+}
+
+AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
+  const AttentionShape& s = in.shape;
+  const PlanParts& parts = plan.parts();
+  float factor = scale != 0 ? scale : 1 / std::sqrt(float(s.d));
+  AttentionResult r{"naive", std::vector<float>(size_t(s.batch * s.heads * s.nq * s.d)), std::vector<float>(size_t(s.batch * s.heads * s.nq))};
+  std::vector<float> qs = to_floats(in.args.q), ks = to_floats(in.args.k), vs = to_floats(in.args.v);
+  for (int64_t bh = 0; bh < s.batch * s.heads; ++bh) {
+    int64_t h = bh % s.heads;
+    auto row_of = [&](const std::vector<float>& t, int64_t n, int64_t i) { return t.data() + (bh * n + i) * s.d; };
+    for (int64_t block = 0; block < parts.q.count(); ++block) {
+      auto keys = keys_of(plan, parts.heads == 1 ? 0 : h, block);
+      std::vector<float> logits(keys.size());
+      for (int64_t q = plan.q_starts()[size_t(block)]; q < plan.q_starts()[size_t(block) + 1]; ++q) {
+        float most = -std::numeric_limits<float>::infinity(), sum = 0;
+        for (size_t i = 0; i < keys.size(); ++i) {
+          float dot = 0;
+          const float *x = row_of(qs, s.nq, q), *y = row_of(ks, s.nk, keys[i].first);
+          for (int64_t c = 0; c < s.d; ++c) dot += x[c] * y[c];
+          logits[i] = dot * factor + keys[i].second;
+          most = std::max(most, logits[i]);
+        }
+        float* out = r.out.data() + (bh * s.nq + q) * s.d;
+        for (size_t i = 0; i < keys.size(); ++i) {
+          float w = std::exp(logits[i] - most);
+          sum += w;
+          float kept = rounded(w, in.dtype);
+          const float* v = row_of(vs, s.nk, keys[i].first);
+          for (int64_t c = 0; c < s.d; ++c) out[c] += kept * v[c];
+        }
+        for (int64_t c = 0; c < s.d; ++c) out[c] = keys.empty() ? 0.f : rounded(out[c] / sum, in.dtype);
+        r.lse[size_t(bh * s.nq + q)] = most + std::log(sum);
+      }
+    }
+  }
+  return r;
+}
+
+PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int block_k, double keep, bool bias, uint64_t seed) {
+  Random random(seed);
+  auto cut = [&](int64_t tokens, int block) {
+    Blocks b{block, {}};
+    while (tokens > 0) {
+      // Half of the blocks full, the others of any length.
+      int64_t n = std::min<int64_t>(tokens, random.below(2) ? block : 1 + random.below(block));
+      b.valid.push_back(int32_t(n)), tokens -= n;
+    }
+    return b;
+  };
+  PlanParts p;
+  p.heads = list_sets;
+  p.q = cut(s.nq, block_q), p.k = cut(s.nk, block_k);
+  p.row_offsets.push_back(0);
+  for (int64_t row = 0; row < list_sets * p.q.count(); ++row) {
+    bool empty = random.below(8) == 0;
+    for (int64_t c = 0; c < p.k.count() && !empty; ++c) {
+      if (random.uniform() < keep) p.cols.push_back(int32_t(c));
+    }
+    p.row_offsets.push_back(int64_t(p.cols.size()));
+  }
+  for (int64_t c = 0; c < p.k.count() && bias; ++c) p.k_bias.push_back(random.normal() * 3);
+  return must(AttentionPlan::make(std::move(p)));
+}
+
+PlanPtr all_blocks_plan(int64_t nq, int64_t nk, int block_q, int block_k) {
+  PlanParts p;
+  p.q = Blocks::uniform(nq, block_q), p.k = Blocks::uniform(nk, block_k);
+  p.row_offsets.push_back(0);
+  for (int64_t row = 0; row < p.q.count(); ++row) {
+    for (int64_t c = 0; c < p.k.count(); ++c) p.cols.push_back(int32_t(c));
+    p.row_offsets.push_back(int64_t(p.cols.size()));
+  }
+  return must(AttentionPlan::make(std::move(p)));
+}
+
+std::vector<AttentionTarget> attention_targets() {
+  std::vector<AttentionTarget> list;
+  for (Isa isa : runnable_isas()) {
+    if (isa == Isa::generic) continue;
+    for (DType t : {DType::f32, DType::bf16}) {
+      // f32 has no better unit than AVX-512.
+      Isa used = t == DType::f32 ? std::min(isa, Isa::avx512) : isa;
+      list.push_back({isa, t, "cpu_" + std::string(isa_name(used))});
+    }
+  }
+  return list;
+}
+
+std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info) {
+  return fmt::format("{}_{}", isa_name(info.param.isa), dtype_name(info.param.dtype));
+}
+
+void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what, float scale) {
+  AttentionResult right = ref_attention(plan, in, scale), naive = naive_attention(plan, in, scale);
+  EXPECT_TRUE(got.guards_intact) << what;
+  // Rounding of the output: uniform in half a unit in the last place, 2^-9 of the value in bf16; a few roundings in f32.
+  double floor = in.dtype == DType::bf16 ? 0x1p-18 / 3 : 16 * 0x1p-48;
+  // Logits are rounded to f32 in base 2, each by half a unit in the last place; the naive version is spared that where
+  // its scale is a power of two.
+  double largest = 0;
+  for (float x : right.lse) largest = std::max(largest, std::isfinite(x) ? std::abs(double(x)) : 0);
+  floor = std::max(floor, std::pow(std::min(largest * 0x1p-24 * 1.45, 1e-3), 2));
+  double bound = std::max(4 * nmse(naive.out, right.out), floor), error = nmse(got.out, right.out);
+  EXPECT_LE(error, bound) << what << ": " << got.name << " has NMSE " << error << ", naive " << nmse(naive.out, right.out);
+  // Each P is off by at most half a unit of its storage, and so is their sum; logits carry f32 dot products.
+  double unit = in.dtype == DType::bf16 ? 0x1p-8 : 0;
+  for (size_t i = 0; i < got.lse.size(); ++i) {
+    if (std::isinf(right.lse[i]) || std::isnan(right.lse[i])) {
+      EXPECT_TRUE(got.lse[i] == right.lse[i] || (std::isnan(got.lse[i]) && std::isnan(right.lse[i]))) << what << " row " << i;
+      continue;
+    }
+    ASSERT_NEAR(got.lse[i], right.lse[i], unit + 4e-6 * (1 + std::abs(double(right.lse[i])))) << what << " row " << i << " of " << got.name;
+  }
+}
+
+}  // namespace zt::testing

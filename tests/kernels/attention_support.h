@@ -1,0 +1,70 @@
+// For the attention tests: problems with sentinels around every buffer, random plans, the naive same-precision version.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/api/attention.h"
+#include "tests/support/testing.h"
+
+namespace zt::testing {
+
+struct AttentionShape {
+  int64_t batch = 1, heads = 2, nq = 64, nk = 64, d = 64;
+  std::string str() const;
+};
+
+// q, k, v in one interleaved buffer a token apart ([N, 3 * H * D] as the model has them), or dense [B, H, N, D] each.
+// All values are representable in `dtype`; the float copies are what the references read.
+class AttentionInputs {
+ public:
+  AttentionInputs(const AttentionShape& s, DType dtype, bool interleaved, uint64_t seed, float scale = 1.f);
+  AttentionShape shape;
+  DType dtype;
+  AttentionArgs args;  // q, k, v only
+  // The same values as dense f32.
+  AttentionArgs f32_args() const;
+  // Element of q, k or v.
+  void set(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c, float v);
+  float get(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c) const;
+
+ private:
+  std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
+  std::vector<Tensor> buffers_;
+  mutable std::vector<Tensor> f32_;
+};
+
+struct AttentionResult {
+  std::string name;         // of the executor that ran
+  std::vector<float> out;   // [B, H, Nq, D]
+  std::vector<float> lse;   // [B, H, Nq]
+  bool guards_intact = true;
+};
+
+// Runs the executor that choose_attention picks under `isa`, or the given one. out is strided, its gaps, and the bytes before and after
+// out, lse and workspace, hold sentinels.
+AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads = 2, float scale = 0, bool lse = true,
+                              const AttentionExecutor* executor = nullptr);
+// The double-precision twin on the same values, results in f32.
+AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale = 0);
+// What anyone would write: f32 sums, std::exp, and for bf16 storage P and the output rounded to bf16.
+AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale = 0);
+
+// Random valid counts and lists; about `keep` of the blocks, some rows empty.
+PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int block_k, double keep, bool bias, uint64_t seed);
+PlanPtr all_blocks_plan(int64_t nq, int64_t nk, int block_q, int block_k);
+
+// Each instruction set of this machine above generic with each storage type, and the executor that must take it.
+struct AttentionTarget {
+  Isa isa;
+  DType dtype;
+  std::string executor;
+};
+std::vector<AttentionTarget> attention_targets();
+std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info);
+
+// Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output.
+void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what, float scale = 0);
+
+}  // namespace zt::testing
