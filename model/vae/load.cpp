@@ -32,7 +32,7 @@ Result<VaeBlock> load_block(const VaeLayer& layer, WeightStore& store, DType com
     store.drop(bias);
   }
   at = 0;
-  for (const LinearPart& part : linear_parts(layer, compute)) {
+  for (const AttentionLinear& part : linear_parts(layer, compute)) {
     ZT_ASSIGN_OR_RETURN(b.linear[at++], load_pointwise(part.name, part.desc, store, ctx));
   }
   return b;

@@ -32,7 +32,7 @@ VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t
   size_t workspace = 0;
   for (size_t i = 0; i < layers.size(); ++i) {
     for (const GammaPart& p : gamma_parts(layers[i])) m.weights += floats(p.channels);
-    for (const LinearPart& p : linear_parts(layers[i], compute)) m.weights += Arena::block_bytes(packed_linear_bytes(p.desc));
+    for (const AttentionLinear& p : linear_parts(layers[i], compute)) m.weights += Arena::block_bytes(packed_linear_bytes(p.desc));
     for (const ConvPart& p : conv_parts(layers[i], compute)) {
       m.weights += conv_bytes(p.desc);
       workspace = std::max(workspace, conv_workspace(p.desc, plan.layers[i].h / p.shrink, plan.layers[i].w / p.shrink, ctx));

@@ -36,7 +36,7 @@ std::vector<ConvPart> conv_parts(const VaeLayer& l, DType compute) {
   return {};
 }
 
-std::vector<LinearPart> linear_parts(const VaeLayer& l, DType compute) {
+std::vector<AttentionLinear> linear_parts(const VaeLayer& l, DType compute) {
   auto desc = [&](int64_t out) { return LinearDesc{.in = l.in, .out = out, .compute = compute}; };
   if (l.kind == VaeLayerKind::attention) return {{l.name + ".to_qkv", desc(3 * l.in)}, {l.name + ".proj", desc(l.in)}};
   if (l.kind == VaeLayerKind::res && l.in != l.out) return {{l.name + ".conv_shortcut", desc(l.out)}};

@@ -15,13 +15,13 @@ struct ConvPart {
   int64_t first = 0;    // row of the weight the part begins with
   int64_t shrink = 1;   // its input is this much smaller than the layer's, in each direction
 };
-struct LinearPart {
+struct AttentionLinear {
   std::string name;
   LinearDesc desc;
 };
 
 std::vector<ConvPart> conv_parts(const VaeLayer& layer, DType compute);
-std::vector<LinearPart> linear_parts(const VaeLayer& layer, DType compute);
+std::vector<AttentionLinear> linear_parts(const VaeLayer& layer, DType compute);
 
 struct GammaPart {
   std::string name;
