@@ -19,11 +19,13 @@ from world import World
 def load_vae(path, dtype=torch.float32):
     """EMA weights of a vae_train checkpoint, or the vae of a pipeline folder."""
     if os.path.isdir(path):
-        return V.AutoencoderKLWan.from_pretrained(path, subfolder="vae").to(dtype).eval()
+        return V.AutoencoderKLWan.from_pretrained(path, subfolder="vae", torch_dtype=dtype).eval()
     d = torch.load(path, weights_only=False)
     vae = V.build(d["base"], d["blocks"])
     vae.load_state_dict(d["ema"])
-    return vae.to(dtype).eval()
+    for p in vae.parameters():                                      # .to() would warn about layers that this class has not got
+        p.data = p.data.to(dtype)
+    return vae.eval()
 
 
 class Pool:

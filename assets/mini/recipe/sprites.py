@@ -75,14 +75,14 @@ class Sprites:
 
 
 def blit(img, spr, cx, cy, size, angle=0.0, flip=False):
-    """Draw a premultiplied sprite centred at (cx, cy), in place, with sub-pixel placement."""
+    """Draw a premultiplied sprite centred at (cx, cy), in place, with sub-pixel placement. Returns where and its alpha."""
     h, w = img.shape[:2]
     n = spr.shape[0]
     r = int(np.ceil(size * (0.5 if angle == 0 else 0.7072))) + 2
     x0, x1 = max(0, int(cx) - r), min(w, int(cx) + r + 2)
     y0, y1 = max(0, int(cy) - r), min(h, int(cy) + r + 2)
     if x1 <= x0 or y1 <= y0:
-        return
+        return None
     c, s = np.cos(angle) * size / n, np.sin(angle) * size / n
     fx = -1.0 if flip else 1.0
     m = np.array([[c * fx, -s, 0], [s * fx, c, 0]], np.float32)
@@ -93,3 +93,4 @@ def blit(img, spr, cx, cy, size, angle=0.0, flip=False):
     roi = img[y0:y1, x0:x1]
     roi *= 1 - p[..., 3:]
     roi += p[..., :3]
+    return (slice(y0, y1), slice(x0, x1)), p[..., 3]

@@ -175,7 +175,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--out", required=True)
     ap.add_argument("--init-from", default=None, help="pipeline folder or .pt checkpoint; weights only, short warm-up")
-    ap.add_argument("--target-mpx", type=float, default=2000, help="the whole budget, in million pixels seen")
+    ap.add_argument("--target-mpx", type=float, default=1200, help="the whole budget, in million pixels seen")
     ap.add_argument("--minutes", type=float, default=1e9, help="stop (and save) after this long; does not move the schedule")
     ap.add_argument("--procs", type=int, default=2)
     ap.add_argument("--base", type=int, default=16)

@@ -62,7 +62,8 @@ class World:
         use_motion, use_place = full or rng.random() > 0.05, full or rng.random() > 0.08
         return rng, scene, caption(rng, scene, use_motion, use_place)
 
-    def sample(self, seed, width=128, height=128, frames=33, size_px=None, **fixed):
+    def sample(self, seed, width=128, height=128, frames=33, size_px=None, only=None, **fixed):
+        """`only`: draw just these frames of the clip. "labels" says which subject a pixel shows (0: none, 1: the first ...)."""
         rng, scene, words = self.text(seed, **fixed)
         n = len(scene["subjects"])
         still = background(scene["background"], rng, width, height, scene["wall"])
@@ -73,20 +74,24 @@ class World:
             actors.append((name, colour, size, move == "right" and V.SUBJECTS[name].faces_left,
                            track(move, rng, width, height, size, frames, int(slot), n)))
         zoom, off = camera(scene["camera"], rng, width, frames)
-        video = np.empty((frames, height, width, 3), np.uint8)
+        shown = range(frames) if only is None else only
+        video = np.empty((len(shown), height, width, 3), np.uint8)
+        labels = np.zeros(video.shape[:3], np.uint8)
         cx, cy = width / 2, height / 2
-        for f in range(frames):
+        for j, f in enumerate(shown):
             z, o = float(zoom[f]), float(off[f])
             if scene["camera"]:
                 m = np.array([[z, 0, cx - 0.5 - z * (cx - 0.5) + o], [0, z, cy - 0.5 - z * (cy - 0.5)]], np.float32)
                 img = cv2.warpAffine(still, m, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             else:
                 img = still.copy()
-            for name, colour, size, flip, (x, y, s, a) in actors:
+            for i, (name, colour, size, flip, (x, y, s, a)) in enumerate(actors):
                 k = float(size * s[f]) * z
-                blit(img, self.sprites.get(name, colour, k), cx + (x[f] - cx) * z + o, cy + (y[f] - cy) * z, k, float(a[f]), flip)
-            video[f] = np.clip(img * 255 + 0.5, 0, 255)
-        return dict(video=video, caption=words, meta=scene)
+                hit = blit(img, self.sprites.get(name, colour, k), cx + (x[f] - cx) * z + o, cy + (y[f] - cy) * z, k, float(a[f]), flip)
+                if hit:
+                    labels[j][hit[0]][hit[1] > 0.5] = i + 1
+            video[j] = np.clip(img * 255 + 0.5, 0, 255)
+        return dict(video=video, labels=labels, caption=words, meta=scene)
 
 
 def caption_corpus(n, preset="core", seed=10_000_000):

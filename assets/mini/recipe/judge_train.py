@@ -1,0 +1,105 @@
+"""Fit the judge on rendered clips only."""
+import argparse
+import json
+import time
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from judge_net import GRID, PLACES, SIDE, Judge, look, place_name
+from world import World
+
+
+def spoil(f, rng):
+    """What a compressor and a small model do to a picture, roughly: softness, grain, a shift of tone."""
+    f = f.astype(np.float32)
+    if rng.random() < 0.6:
+        f = cv2.GaussianBlur(f, (0, 0), rng.uniform(0.3, 1.8))
+    if rng.random() < 0.3:
+        k = rng.uniform(0.4, 0.8)
+        f = cv2.resize(cv2.resize(f, None, fx=k, fy=k, interpolation=cv2.INTER_AREA), f.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    f = f * rng.uniform(0.94, 1.06) + rng.uniform(-6, 6) + rng.normal(0, rng.uniform(0, 6), f.shape)
+    return np.clip(f, 0, 255).astype(np.uint8)
+
+
+def frames(world, seed, n, per=4, size=128):
+    """Pictures with the part of each cell that each subject covers, and the colours."""
+    rng, p = np.random.default_rng(seed), world.p
+    xs, ys, cs = [], [], []
+    for i in range(n // per):
+        c = world.sample(seed + i, size, size, 33, only=sorted(rng.choice(33, per, replace=False)))
+        subs = c["meta"]["subjects"]
+        for v, l in zip(c["video"], c["labels"]):
+            xs.append(cv2.resize(spoil(v, rng), (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+            part = np.zeros((len(p.subjects) + 1, GRID, GRID), np.float32)
+            tint = np.zeros((len(p.colours), GRID, GRID), np.float32)
+            for k in range(len(subs) + 1):
+                m = (l == k).astype(np.float32).reshape(GRID, size // GRID, GRID, -1).mean((1, 3))
+                part[0 if k == 0 else 1 + p.subjects.index(subs[k - 1][0])] += m
+                if k and subs[k - 1][1]:
+                    tint[p.colours.index(subs[k - 1][1])] += m
+            ys.append(part)
+            cs.append(tint)
+    x = torch.from_numpy(np.stack(xs)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return x, torch.from_numpy(np.stack(ys)), torch.from_numpy(np.stack(cs))
+
+
+def fit_net(j, total, batch, seed, lr=2e-3):
+    world = World(j.preset, "any", counts=(0.55, 0.3, 0.15))
+    opt = torch.optim.AdamW(j.net.parameters(), lr=lr, weight_decay=0.01)
+    steps, t, acc = max(1, total // batch), time.time(), []
+    for i in range(steps):
+        opt.param_groups[0]["lr"] = lr * min(1, (i + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * i / steps)))
+        x, y, c = frames(world, seed + i * batch, batch)
+        s, k = j.net(x)
+        loss = -(y * F.log_softmax(s, 1)).sum(1).mean() - (c * F.log_softmax(k, 1)).sum(1).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        acc.append(loss.item())
+        if (i + 1) % 100 == 0 or i + 1 == steps:
+            print(json.dumps(dict(step=i + 1, of=steps, loss=round(float(np.mean(acc)), 4), s=round(time.time() - t))), flush=True)
+            acc = []
+
+
+def fit_heads(j, n, seed):
+    """On whole clips, half of them spoiled, after the network is final."""
+    world, rng = World(j.preset, "any", counts=(1, 0, 0)), np.random.default_rng(seed)
+    many = World(j.preset, "any", counts=(0.4, 0.4, 0.2))
+    data = {k: ([], []) for k in j.heads}
+    for i in range(2 * n):
+        c = (world if i < n else many).sample(seed + i, 128, 128, 33)
+        v = np.stack([spoil(f, rng) for f in c["video"]]) if i % 2 else c["video"]
+        m, s = look(j.net, v), c["meta"]
+        if i < n:
+            data["motion"][0].append(m["motion"])
+            data["motion"][1].append(j.p.motions.index(s["motions"][0]))
+        data["place"][0].append(m["place"])
+        data["place"][1].append(PLACES.index(place_name(s)))
+        data["count"][0].append(m["count"])
+        data["count"][1].append(len(s["subjects"]) - 1)
+    for k, classes in (("motion", len(j.p.motions)), ("place", len(PLACES)), ("count", 3)):
+        j.heads[k].fit(*data[k], classes)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--out", required=True)
+    ap.add_argument("--frames", type=int, default=160_000)
+    ap.add_argument("--clips", type=int, default=None, help="for the linear parts; default a fortieth of --frames")
+    ap.add_argument("--batch", type=int, default=64)
+    ap.add_argument("--preset", default="core")
+    ap.add_argument("--seed", type=int, default=50_000_000)
+    a = ap.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    j = Judge(preset=a.preset)
+    j.net.train()
+    fit_net(j, a.frames, a.batch, a.seed)
+    j.net.eval()
+    fit_heads(j, a.clips or max(60, a.frames // 40), a.seed + 500_000_000)
+    j.save(a.out)
+
+
+if __name__ == "__main__":
+    main()
