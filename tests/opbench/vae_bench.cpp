@@ -70,6 +70,7 @@ int bench(int argc, char** argv) {
       const double s = probe->seconds();
       probe_seconds += s, probe_best = std::min(probe_best, s), ++probes;
     }
+    probe_cpu += cpu_seconds() - cpu;
   };
 
   Tensor z = testing::random_tensor(m->arena, DType::f32, {config.z_dim, frames, h, w}, 7);
