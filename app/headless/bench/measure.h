@@ -8,6 +8,7 @@
 
 #include "kernels/api/exec_context.h"
 #include "kernels/api/probe.h"
+#include "model/pipeline/text_to_video.h"
 
 namespace zt::bench {
 
@@ -28,7 +29,7 @@ struct Line {
   double share() const { return matmul_gflops > 0 ? gflops / matmul_gflops : 0; }
 };
 
-// One report of any bench: lines plus free facts; printed as a table (stderr-free, to stdout) or as one JSON object.
+// One report of any bench: lines plus free facts; printed as a table or as one JSON object.
 struct Report {
   std::string name;
   nlohmann::json facts;
@@ -50,5 +51,8 @@ struct RealShape {
   bool transformer = true, decode = true;
 };
 Result<Report> bench_real(const RealShape& shape, const ExecContext& ctx, DType type, int rounds);
+
+// Whole renders of a model folder in this process, stage by stage.
+Result<Report> bench_whole(const std::string& model, const ClipShape& clip, int64_t steps, const ExecContext& ctx, DType type, int rounds);
 
 }  // namespace zt::bench

@@ -1,0 +1,79 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/engine/machine.h"
+#include "app/headless/bench/measure.h"
+#include "app/headless/places.h"
+#include "app/headless/print.h"
+#include "app/headless/subcommand.h"
+
+namespace zt {
+namespace {
+
+struct BenchOptions {
+  std::string what, precision = "auto", shape, size, part = "both", model;
+  int threads = 0, rounds = 5;
+  int64_t frames = 0, steps = 20;
+  bool json = false;
+};
+
+// "WxH", or what is wrong with it.
+Status read_size(const std::string& text, int64_t& width, int64_t& height) {
+  long long w = 0, h = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%lldx%lld%n", &w, &h, &used) != 2 || size_t(used) != text.size() || w < 16 || h < 16 || w > 8192 || h > 8192) {
+    return invalid("--size {}: expected WIDTHxHEIGHT, each 16..8192", text);
+  }
+  width = w, height = h;
+  return {};
+}
+
+Result<bench::Report> run_bench(const BenchOptions& o, const ExecContext& ctx, DType type) {
+  if (o.what == "ops") return bench::bench_ops(ctx, type, o.rounds);
+  if (o.what == "attention") return bench::bench_attention(ctx, type, o.rounds);
+  if (!o.shape.empty()) {
+    bench::RealShape s;
+    s.model = o.shape;
+    if (!o.size.empty()) ZT_RETURN_IF_ERROR(read_size(o.size, s.width, s.height));
+    if (o.frames > 0) s.frames = o.frames;
+    s.transformer = o.part != "decode", s.decode = o.part != "transformer";
+    return bench::bench_real(s, ctx, type, o.rounds);
+  }
+  ClipShape clip;
+  if (!o.size.empty()) ZT_RETURN_IF_ERROR(read_size(o.size, clip.width, clip.height));
+  if (o.frames > 0) clip.frames = o.frames;
+  std::string model = o.model.empty() ? find_places().assets + "/mini" : o.model;
+  return bench::bench_whole(model, clip, o.steps, ctx, type, o.rounds);
+}
+
+int bench_main(const BenchOptions& o) {
+  auto machine = Machine::make();
+  if (!machine.ok()) return print_status(machine.status());
+  ExecContext& ctx = (*machine)->ctx;
+  if (o.threads > 0) ctx.threads = o.threads;
+  bool bf16 = o.precision == "bf16" || (o.precision == "auto" && ctx.isa >= Isa::avx512_bf16);
+  auto report = run_bench(o, ctx, bf16 ? DType::bf16 : DType::f32);
+  if (!report.ok()) return print_status(report.status());
+  print_result(o.json ? report->json().dump() + "\n" : report->table());
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> setup_bench(CLI::App& app) {
+  auto o = std::make_shared<BenchOptions>();
+  app.add_option("what", o->what, "ops, attention or render")->required()->check(CLI::IsMember({"ops", "attention", "render"}));
+  app.add_option("--precision", o->precision, "auto, f32 or bf16")->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  app.add_option("--threads,-t", o->threads, "compute threads (default: all)")->check(CLI::Range(1, 1024));
+  app.add_option("--rounds", o->rounds, "timed rounds; medians are printed")->check(CLI::Range(1, 1000));
+  app.add_option("--model", o->model, "render: model folder (default: the embedded model)");
+  app.add_option("--steps", o->steps, "render: denoising steps")->check(CLI::Range(1, 1000));
+  app.add_option("--shape", o->shape, "render: a real model's size with random weights: wan2.1-t2v-1.3b or wan2.1-t2v-14b");
+  app.add_option("--size", o->size, "render: WIDTHxHEIGHT");
+  app.add_option("--frames", o->frames, "render: frames, 4 n + 1")->check(CLI::Range(1, 100000));
+  app.add_option("--part", o->part, "render --shape: transformer, decode or both")->check(CLI::IsMember({"transformer", "decode", "both"}));
+  app.add_flag("--json", o->json, "print JSON");
+  return [o] { return bench_main(*o); };
+}
+
+}  // namespace zt
