@@ -16,8 +16,6 @@ namespace {
 using dnnl::convolution_forward;
 using dnnl::memory;
 
-size_t align64(size_t n) { return (n + 63) / 64 * 64; }
-
 // Input rows a strip of `rows` output rows reads, and the frame row (after doubling) the first of them is.
 struct Window {
   int64_t first, rows;
@@ -25,6 +23,36 @@ struct Window {
 Window window(const ConvDesc& d, int64_t y, int64_t rows) {
   if (d.space == ConvSpace::down2) return {2 * y, 2 * (rows - 1) + d.kh};
   return {y - (d.kh - 1) / 2, rows + d.kh - 1};
+}
+
+// All a call on frames of some size needs, made once for it.
+struct Plan {
+  int64_t h = 0, w = 0, rows = 0, strips = 0;  // h, w of the input frames, rows of a full strip
+  ConvSize size;
+  PrimitiveSet primitives;  // full strip, last strip
+  size_t staged_at = 0, library_at = 0, scratch_bytes = 0;  // one thread's scratch: input, f32 result, library
+};
+
+// Each of n pixels twice.
+template <size_t kBytes>
+void double_pixels(const char* from, char* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i, from += kBytes, to += 2 * kBytes) {
+    std::memcpy(to, from, kBytes);
+    std::memcpy(to + kBytes, from, kBytes);
+  }
+}
+void double_pixels(const char* from, char* to, int64_t n, size_t bytes) {
+  switch (bytes) {  // the small sizes, where a call of memcpy would cost more than the copy
+    case 16: return double_pixels<16>(from, to, n);
+    case 32: return double_pixels<32>(from, to, n);
+    case 64: return double_pixels<64>(from, to, n);
+    case 128: return double_pixels<128>(from, to, n);
+    default: break;
+  }
+  for (int64_t i = 0; i < n; ++i, from += bytes, to += 2 * bytes) {
+    std::memcpy(to, from, bytes);
+    std::memcpy(to + bytes, from, bytes);
+  }
 }
 
 class DnnlConv final : public PackedConv {
@@ -57,37 +85,29 @@ class DnnlConv final : public PackedConv {
     memory to(packed_, state_->engine, weights_.data());
     dnnl::stream stream(state_->engine);
     dnnl::reorder(from, to).execute(stream, from, to);
+    packed_weights_ = to;
+    packed_bias_ = memory({{d_.out}, memory::data_type::f32, memory::format_tag::a}, state_->engine, bias_.data());
     return {};
   }
 
   size_t workspace_bytes(int64_t h, int64_t w, const ExecContext& ctx) const override {
-    return size_t(ctx.threads) * layout(make_job(h, w)).total;
+    return size_t(ctx.threads) * plan_for(h, w)->scratch_bytes;
   }
 
   void run(std::span<const void* const> in, std::span<void* const> out, int64_t h, int64_t w, void* workspace,
            const ExecContext& ctx) const override {
     ZT_CHECK(in.size() == size_t(d_.kt) + (out.size() - 1) * size_t(d_.stride_t));
-    Job job = make_job(h, w);
-    Scratch s = layout(job);
-    int64_t strips = (job.size.h + job.rows - 1) / job.rows;
+    std::shared_ptr<const Plan> plan = plan_for(h, w);
+    auto handles = plan->primitives.borrow(state_->engine, ctx.threads);
     SingleThreaded one;
-    parallel_for(ctx.threads, int64_t(out.size()) * strips, [&](int64_t i) {
-      size_t frame = size_t(i / strips);
-      strip(job, s, in.subspan(frame * size_t(d_.stride_t), size_t(d_.kt)), out[frame], i % strips,
-            static_cast<char*>(workspace) + size_t(thread_index()) * s.total);
+    parallel_for(ctx.threads, int64_t(out.size()) * plan->strips, [&](int64_t i) {
+      size_t frame = size_t(i / plan->strips), thread = size_t(thread_index());
+      strip(*plan, handles[thread], in.subspan(frame * size_t(d_.stride_t), size_t(d_.kt)), out[frame], i % plan->strips,
+            static_cast<char*>(workspace) + thread * plan->scratch_bytes);
     });
   }
 
  private:
-  struct Job {
-    int64_t h, w, rows;
-    ConvSize size;
-    std::shared_ptr<const convolution_forward> full, tail;
-  };
-  struct Scratch {  // offsets of one thread's buffers
-    size_t staged = 0, library = 0, total = 0;
-  };
-
   bool is_3d() const { return d_.kt > 1; }
   int64_t scale() const { return d_.space == ConvSpace::up2_nearest ? 2 : 1; }
 
@@ -123,91 +143,84 @@ class DnnlConv final : public PackedConv {
     return convolution_forward::primitive_desc(desc, attr, state_->engine);
   }
 
-  std::shared_ptr<const convolution_forward> primitive(int64_t rows, int64_t w) const {
+  // Strips of about kBytes of input, so that it stays in a 1 MiB second-level cache beside the results; at least kPixels
+  // when the weights are larger than that cache and so come from further away for each strip; and fewer, larger ones
+  // than kStrips only where a strip would have less than kMinWork multiply-adds (about 30 us with bf16 instructions).
+  int64_t strip_rows(const ConvSize& size, int64_t w) const {
+    constexpr int64_t kBytes = 512 << 10, kPixels = 512, kStrips = 16, kMinWork = 8 << 20;
+    int64_t taps = int64_t(d_.kt) * d_.kh * d_.kw, row_work = size.w * taps * d_.in * d_.out;
+    int64_t row = d_.kt * w * scale() * d_.in * int64_t(dtype_size(math_)) * (d_.space == ConvSpace::down2 ? 2 : 1);
+    int64_t most = std::max<int64_t>(4, kBytes / row), least = std::max<int64_t>(1, kMinWork / row_work);
+    if (taps * d_.in * d_.out * int64_t(dtype_size(math_)) > 2 * kBytes) least = most = std::max((kPixels + size.w - 1) / size.w, least);
+    return std::min(size.h, std::clamp((size.h + kStrips - 1) / kStrips, std::min(least, most), most));
+  }
+
+  std::shared_ptr<const Plan> plan_for(int64_t h, int64_t w) const {
     std::lock_guard lock(mutex_);
-    auto& slot = cache_[{rows, w}];
-    if (!slot) {
-      SingleThreaded one;
-      slot = std::make_shared<const convolution_forward>(make_pd(rows, w, packed_));
-    }
+    auto& slot = plans_[{h, w}];
+    if (!slot) slot = make_plan(h, w);
     return slot;
   }
 
-  // The strip's input should stay below half of a 1 MiB second-level cache, and there should be strips enough to share.
-  int64_t strip_rows(const ConvSize& size, int64_t w) const {
-    constexpr int64_t kBytes = 512 << 10, kLeast = 4, kStrips = 16;
-    int64_t row = d_.kt * w * scale() * d_.in * int64_t(dtype_size(math_));
-    int64_t rows = std::max<int64_t>(kLeast, kBytes / row / (d_.space == ConvSpace::down2 ? 2 : 1));
-    rows = std::min(rows, std::max<int64_t>(kLeast, (size.h + kStrips - 1) / kStrips));
-    return std::min(rows, size.h);
-  }
-
-  Job make_job(int64_t h, int64_t w) const {
-    Job job{h, w, 0, conv_out_size(d_, h, w), {}, {}};
-    job.rows = strip_rows(job.size, w);
-    job.full = primitive(job.rows, w);
-    if (job.size.h % job.rows) job.tail = primitive(job.size.h % job.rows, w);
-    return job;
-  }
-
-  static size_t scratch_bytes(const convolution_forward& c) {
-    return dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(c.get_primitive_desc(), dnnl_query_scratchpad_md, 0));
-  }
-
-  Scratch layout(const Job& job) const {
-    Scratch s;
-    s.staged = align64(size_t(d_.kt * window(d_, 0, job.rows).rows * job.w * scale() * d_.in) * dtype_size(math_));
-    s.library = s.staged + (staged_ ? align64(size_t(job.rows * job.size.w * d_.out) * 4) : 0);
-    s.total = s.library + align64(std::max(scratch_bytes(*job.full), job.tail ? scratch_bytes(*job.tail) : 0));
-    return s;
+  std::shared_ptr<const Plan> make_plan(int64_t h, int64_t w) const {
+    SingleThreaded one;
+    auto plan = std::make_shared<Plan>();
+    plan->h = h, plan->w = w, plan->size = conv_out_size(d_, h, w);
+    plan->rows = strip_rows(plan->size, w);
+    plan->strips = (plan->size.h + plan->rows - 1) / plan->rows;
+    for (size_t kind : {0, 1}) {
+      int64_t rows = kind == 0 ? plan->rows : plan->size.h % plan->rows;
+      if (rows == 0) continue;
+      auto pd = make_pd(rows, w, packed_);
+      plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
+    }
+    plan->staged_at = align64(size_t(d_.kt * window(d_, 0, plan->rows).rows * w * scale() * d_.in) * dtype_size(math_));
+    plan->library_at = plan->staged_at + (staged_ ? align64(size_t(plan->rows * plan->size.w * d_.out) * 4) : 0);
+    plan->scratch_bytes = plan->library_at + align64(plan->primitives.library_bytes());
+    return plan;
   }
 
   // The strip's part of one frame: zero rows outside it, doubled in both directions when asked.
-  void copy_rows(const Job& job, const void* frame, const Window& win, char* to) const {
-    size_t pixel = size_t(d_.in) * dtype_size(math_), row = size_t(job.w * scale()) * pixel, from_pixel = size_t(d_.in) * dtype_size(d_.compute);
+  void copy_rows(const Plan& plan, const void* frame, const Window& win, char* to) const {
+    size_t pixel = size_t(d_.in) * dtype_size(math_), row = size_t(plan.w * scale()) * pixel;
+    size_t from_row = size_t(plan.w * d_.in) * dtype_size(d_.compute);
     for (int64_t i = 0; i < win.rows; ++i, to += row) {
       int64_t y = win.first + i;
-      if (!frame || y < 0 || y >= job.h * scale()) {
+      if (!frame || y < 0 || y >= plan.h * scale()) {
         std::memset(to, 0, row);
         continue;
       }
-      const char* from = static_cast<const char*>(frame) + size_t(y / scale() * job.w) * from_pixel;
+      const char* from = static_cast<const char*>(frame) + size_t(y / scale()) * from_row;
       if (scale() == 1) {
-        convert_floats(from, d_.compute, to, math_, job.w * d_.in);
+        convert_floats(from, d_.compute, to, math_, plan.w * d_.in);
       } else if (i > 0 && y % 2 == 1) {
         std::memcpy(to, to - row, row);
       } else {
-        for (int64_t x = 0; x < job.w; ++x) {
-          char* at = to + size_t(2 * x) * pixel;
-          convert_floats(from + size_t(x) * from_pixel, d_.compute, at, math_, d_.in);
-          std::memcpy(at + pixel, at, pixel);
+        if (math_ != d_.compute) {  // converted into the second half of the row, then spread from there, left to right
+          convert_floats(from, d_.compute, to + row / 2, math_, plan.w * d_.in);
+          from = to + row / 2;
         }
+        double_pixels(from, to, plan.w, pixel);
       }
     }
   }
 
-  void strip(const Job& job, const Scratch& s, std::span<const void* const> in, void* out, int64_t index, char* scratch) const {
-    int64_t first = index * job.rows, rows = std::min(job.rows, job.size.h - first);
+  void strip(const Plan& plan, PrimitiveSet::Thread& handles, std::span<const void* const> in, void* out, int64_t index, char* scratch) const {
+    int64_t first = index * plan.rows, rows = std::min(plan.rows, plan.size.h - first);
     Window win = window(d_, first, rows);
-    size_t frame_bytes = size_t(win.rows * job.w * scale() * d_.in) * dtype_size(math_);
-    for (size_t t = 0; t < in.size(); ++t) copy_rows(job, in[t], win, scratch + t * frame_bytes);
-
-    const auto& conv = rows == job.rows ? *job.full : *job.tail;
-    int64_t at = first * job.size.w * d_.out, count = rows * job.size.w * d_.out;
+    size_t frame_bytes = size_t(win.rows * plan.w * scale() * d_.in) * dtype_size(math_);
+    const char* src = scratch;
+    if (d_.kt == 1 && d_.kh == 1 && d_.space == ConvSpace::same && math_ == d_.compute && in[0]) {
+      src = static_cast<const char*>(in[0]) + size_t(first) * frame_bytes / size_t(win.rows);  // no halo: read where it is
+    } else {
+      for (size_t t = 0; t < in.size(); ++t) copy_rows(plan, in[t], win, scratch + t * frame_bytes);
+    }
+    int64_t at = first * plan.size.w * d_.out, count = rows * plan.size.w * d_.out;
     char* target = static_cast<char*>(out) + at * int64_t(dtype_size(d_.result));
-    const dnnl::engine& e = state_->engine;
-    memory src_m(frames(d_.in, d_.kt, win.rows, job.w * scale(), math_), e, scratch), weights_m(packed_, e, weights_.data());
-    memory bias_m({{d_.out}, memory::data_type::f32, memory::format_tag::a}, e, bias_.data());
-    memory dst_m(frames(d_.out, 1, rows, job.size.w, staged_ ? DType::f32 : d_.result), e, staged_ ? scratch + s.staged : target);
-    memory library_m({{int64_t(scratch_bytes(conv))}, memory::data_type::u8, memory::format_tag::a}, e, scratch + s.library);
-    dnnl::stream stream(e);
-    conv.execute(stream, {{DNNL_ARG_SRC, src_m},
-                          {DNNL_ARG_WEIGHTS, weights_m},
-                          {DNNL_ARG_BIAS, bias_m},
-                          {DNNL_ARG_DST, dst_m},
-                          {DNNL_ARG_SCRATCHPAD, library_m}});
+    char* dst = staged_ ? scratch + plan.staged_at : target;
+    handles.run(rows == plan.rows ? 0 : 1, {const_cast<char*>(src), dst, scratch + plan.library_at}, packed_weights_, packed_bias_);
     if (!staged_) return;
-    const float* from = reinterpret_cast<const float*>(scratch + s.staged);
+    const float* from = reinterpret_cast<const float*>(dst);
     auto* to = reinterpret_cast<bf16*>(target);
     for (int64_t i = 0; i < count; ++i) to[i] = bf16(from[i] + (d_.accumulate ? float(to[i]) : 0.f));
   }
@@ -218,8 +231,9 @@ class DnnlConv final : public PackedConv {
   std::shared_ptr<DnnlState> state_;
   memory::desc packed_;
   Tensor weights_, bias_;
+  memory packed_weights_, packed_bias_;  // read by all threads
   mutable std::mutex mutex_;
-  mutable std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const convolution_forward>> cache_;  // guarded by mutex_
+  mutable std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Plan>> plans_;  // by input size; guarded by mutex_
 };
 
 class DnnlConvBackend final : public ConvBackend {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <new>
 
 #ifdef _OPENMP
@@ -40,6 +41,53 @@ ScratchPool::Lease ScratchPool::take(size_t bytes) {
 void ScratchPool::give_back(Buffer b) {
   std::lock_guard lock(mutex_);
   idle_.push_back(std::move(b));
+}
+
+void PrimitiveSet::add(size_t kind, const dnnl::primitive& p, const dnnl::memory::desc& src, const dnnl::memory::desc& dst,
+                       size_t library_bytes) {
+  primitives_[kind] = p, src_[kind] = src, dst_[kind] = dst;
+  library_bytes_ = std::max(library_bytes_, library_bytes);
+}
+
+PrimitiveSet::Thread::Thread(const PrimitiveSet& set, const dnnl::engine& engine)
+    : set_(&set),
+      library_({{int64_t(set.library_bytes_)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::a}, engine, DNNL_MEMORY_NONE),
+      stream_(engine) {
+  for (size_t i = 0; i < kKinds; ++i) {
+    if (!set.has(i)) continue;
+    src_[i] = dnnl::memory(set.src_[i], engine, DNNL_MEMORY_NONE);
+    dst_[i] = dnnl::memory(set.dst_[i], engine, DNNL_MEMORY_NONE);
+  }
+}
+
+void PrimitiveSet::Thread::run(size_t kind, const Buffers& buffers, const dnnl::memory& weights, const dnnl::memory& bias) {
+  src_[kind].set_data_handle(buffers.src);
+  dst_[kind].set_data_handle(buffers.dst);
+  library_.set_data_handle(buffers.library);
+  // The C entry: the C++ one builds a hash table for each call.
+  dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, src_[kind].get()},
+                            {DNNL_ARG_WEIGHTS, weights.get()},
+                            {DNNL_ARG_BIAS, bias.get()},
+                            {DNNL_ARG_DST, dst_[kind].get()},
+                            {DNNL_ARG_SCRATCHPAD, library_.get()}};
+  // Shapes and types were settled when the primitive was made; what is left to fail is a bug here.
+  if (dnnl_primitive_execute(set_->primitives_[kind].get(), stream_.get(), 5, args) != dnnl_success) std::terminate();
+}
+
+PrimitiveSet::Lease PrimitiveSet::borrow(const dnnl::engine& engine, int threads) const {
+  std::unique_ptr<Threads> t;
+  {
+    std::lock_guard lock(mutex_);
+    if (!idle_.empty()) t = std::move(idle_.back()), idle_.pop_back();
+  }
+  if (!t) t = std::make_unique<Threads>();
+  while (t->size() < size_t(threads)) t->emplace_back(*this, engine);
+  return Lease(*this, std::move(t));
+}
+
+PrimitiveSet::Lease::~Lease() {
+  std::lock_guard lock(set_.mutex_);
+  set_.idle_.push_back(std::move(threads_));
 }
 
 }  // namespace zt

@@ -18,8 +18,6 @@ namespace {
 using dnnl::memory;
 using dnnl::matmul;
 
-size_t align64(size_t n) { return (n + 63) / 64 * 64; }
-
 // Even panels in multiples of 64 (oneDNN's own column block); the last one takes what is left. A panel of packed weights
 // is read for every slice of rows, so it should about fit a second-level cache, but be no narrower than 256 columns: below
 // that reading x costs more than it saves. A single panel is written without a copy.
@@ -48,26 +46,12 @@ struct Panel {
   memory weights, bias;  // read by all threads; weights only where they are used as stored
 };
 
-// All a call of some shape needs, made once for it. A call borrows one Task a thread.
+// All a call of some shape needs, made once for it.
 struct Plan {
   int64_t rows = 0, slices = 0;  // rows of a full slice
   DType tile = DType::f32;       // of a task's result before it is copied to y
-  struct Kind {
-    matmul primitive;
-    memory::desc src, dst;
-  };
-  Kind kinds[4];  // full slice and tail of the first panel's width, then of the last one's
-  size_t library_bytes = 0;
+  PrimitiveSet primitives;       // full slice and tail of the first panel's width, then of the last one's
   size_t library_at = 0, x_at = 0, weights_at = 0, scratch_bytes = 0;  // one thread's scratch: tile, library, x, weights
-
-  // oneDNN's handles on a task's buffers; making them anew for each task would cost as much as a small product.
-  struct Task {
-    memory src[4], dst[4], library;
-    dnnl::stream stream;
-  };
-  using Tasks = std::vector<Task>;
-  mutable std::mutex mutex;
-  mutable std::vector<std::unique_ptr<Tasks>> idle;  // guarded by mutex
 };
 
 class DnnlLinear final : public PackedLinear {
@@ -118,7 +102,7 @@ class DnnlLinear final : public PackedLinear {
     if (x.dim(0) == 0) return;
     std::shared_ptr<const Plan> plan = plan_for(x, y);
     int64_t panels = int64_t(panels_.size());
-    std::unique_ptr<Plan::Tasks> tasks = borrow(*plan, ctx.threads);
+    auto handles = plan->primitives.borrow(state_->engine, ctx.threads);
     auto scratch = state_->scratch.take(size_t(ctx.threads) * plan->scratch_bytes);
     SingleThreaded one;
     // Slices run in groups that stay in the last-level cache while all panels pass over them.
@@ -126,11 +110,9 @@ class DnnlLinear final : public PackedLinear {
     parallel_for(ctx.threads, plan->slices * panels, [&](int64_t i) {
       int64_t g = i / (group * panels), in_group = std::min(group, plan->slices - g * group), at = i - g * group * panels;
       size_t thread = size_t(thread_index());
-      tile(*plan, (*tasks)[thread], x, y, g * group + at % in_group, panels_[size_t(at / in_group)],
+      tile(*plan, handles[thread], x, y, g * group + at % in_group, panels_[size_t(at / in_group)],
            scratch.data() + thread * plan->scratch_bytes);
     });
-    std::lock_guard lock(plan->mutex);
-    plan->idle.push_back(std::move(tasks));
   }
 
  private:
@@ -207,39 +189,16 @@ class DnnlLinear final : public PackedLinear {
       if (rows == 0 || (i >= 2 && panels_.size() == 1)) continue;
       const Panel& p = i < 2 ? panels_.front() : panels_.back();
       auto pd = make_pd(rows, p.cols, p.packed, plan->tile);
-      plan->kinds[i] = {matmul(pd), pd.src_desc(), pd.dst_desc()};
-      plan->library_bytes = std::max(plan->library_bytes, pd.scratchpad_desc().get_size());
+      plan->primitives.add(i, matmul(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
     }
     plan->library_at = align64(size_t(plan->rows * widest) * dtype_size(plan->tile));
-    plan->x_at = plan->library_at + align64(plan->library_bytes);
+    plan->x_at = plan->library_at + align64(plan->primitives.library_bytes());
     plan->weights_at = plan->x_at + (copy_x ? align64(size_t(plan->rows * d_.in) * dtype_size(math_)) : 0);
     plan->scratch_bytes = plan->weights_at + (widen_ ? panel_bytes() : 0);
     return plan;
   }
 
-  std::unique_ptr<Plan::Tasks> borrow(const Plan& plan, int threads) const {
-    std::unique_ptr<Plan::Tasks> tasks;
-    {
-      std::lock_guard lock(plan.mutex);
-      if (!plan.idle.empty()) tasks = std::move(plan.idle.back()), plan.idle.pop_back();
-    }
-    if (!tasks) tasks = std::make_unique<Plan::Tasks>();
-    const dnnl::engine& e = state_->engine;
-    while (tasks->size() < size_t(threads)) {
-      Plan::Task t;
-      for (size_t i = 0; i < 4; ++i) {
-        if (!plan.kinds[i].primitive) continue;
-        t.src[i] = memory(plan.kinds[i].src, e, DNNL_MEMORY_NONE);
-        t.dst[i] = memory(plan.kinds[i].dst, e, DNNL_MEMORY_NONE);
-      }
-      t.library = memory({{int64_t(plan.library_bytes)}, memory::data_type::u8, memory::format_tag::a}, e, DNNL_MEMORY_NONE);
-      t.stream = dnnl::stream(e);
-      tasks->push_back(std::move(t));
-    }
-    return tasks;
-  }
-
-  void tile(const Plan& plan, Plan::Task& task, const TensorView& x, const TensorView& y, int64_t slice, const Panel& p, char* scratch) const {
+  void tile(const Plan& plan, PrimitiveSet::Thread& handles, const TensorView& x, const TensorView& y, int64_t slice, const Panel& p, char* scratch) const {
     int64_t first = slice * plan.rows, rows = std::min(plan.rows, x.dim(0) - first);
     size_t kind = (rows != plan.rows ? 1u : 0u) + (panels_.size() > 1 && &p == &panels_.back() ? 2u : 0u);
     int64_t xs = int64_t(dtype_size(x.dtype)), ys = int64_t(dtype_size(y.dtype));
@@ -258,16 +217,7 @@ class DnnlLinear final : public PackedLinear {
     }
     char* dst = static_cast<char*>(y.data) + (first * y.stride(0) + p.begin) * ys;
     bool direct = plan.tile == y.dtype && (y.stride(0) == p.cols || rows == 1);
-    task.src[kind].set_data_handle(src);
-    task.dst[kind].set_data_handle(direct ? dst : scratch);
-    task.library.set_data_handle(scratch + plan.library_at);
-    // The C entry: the C++ one builds a hash table for each call.
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, task.src[kind].get()},
-                              {DNNL_ARG_WEIGHTS, weights.get()},
-                              {DNNL_ARG_BIAS, p.bias.get()},
-                              {DNNL_ARG_DST, task.dst[kind].get()},
-                              {DNNL_ARG_SCRATCHPAD, task.library.get()}};
-    dnnl_primitive_execute(plan.kinds[kind].primitive.get(), task.stream.get(), 5, args);
+    handles.run(kind, {src, direct ? dst : scratch, scratch + plan.library_at}, weights, p.bias);
     for (int64_t r = 0; r < rows && !direct; ++r) {
       convert_floats(scratch + size_t(r * p.cols) * dtype_size(plan.tile), plan.tile, dst + r * y.stride(0) * ys, y.dtype, p.cols);
     }
