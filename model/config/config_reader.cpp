@@ -5,6 +5,32 @@
 #include "model/io/text_file.h"
 
 namespace zt {
+namespace {
+
+// Python writes infinite and undefined numbers as bare words, which JSON does not have: diffusers' DPM-Solver config says
+// "lambda_min_clipped": -Infinity. They become null, so that a key which needs a number still refuses them.
+std::string without_bare_words(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool quoted = false;
+  for (size_t i = 0; i < text.size();) {
+    size_t length = 0;
+    for (std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (!quoted && length == 0 && text.substr(i, word.size()) == word) length = word.size();
+    }
+    if (length) {
+      out += "null";
+      i += length;
+      continue;
+    }
+    if (quoted && text[i] == '\\' && i + 1 < text.size()) out += text[i++];
+    else if (text[i] == '"') quoted = !quoted;
+    out += text[i++];
+  }
+  return out;
+}
+
+}  // namespace
 
 ConfigReader::ConfigReader(std::string file, nlohmann::json json) : file_(std::move(file)), json_(std::move(json)) {
   if (!json_.is_object()) {
@@ -14,7 +40,9 @@ ConfigReader::ConfigReader(std::string file, nlohmann::json json) : file_(std::m
 }
 
 Result<ConfigReader> ConfigReader::open(const std::string& file) {
-  ZT_ASSIGN_OR_RETURN(nlohmann::json j, read_json_file(file));
+  JsonLimits limits;
+  ZT_ASSIGN_OR_RETURN(std::string text, read_small_file(file, limits.bytes));
+  ZT_ASSIGN_OR_RETURN(nlohmann::json j, parse_json(file, without_bare_words(text), limits));
   ConfigReader r(file, std::move(j));
   if (!r.status().ok()) return r.status();
   return r;
