@@ -33,6 +33,10 @@ struct ConvSize {
 // Height and width of the output frames for input frames of h x w.
 ConvSize conv_out_size(const ConvDesc& d, int64_t h, int64_t w);
 
+struct ConvBytes {
+  size_t weights = 0, workspace = 0;
+};
+
 class PackedConv {
  public:
   virtual ~PackedConv() = default;
@@ -53,9 +57,14 @@ class ConvBackend {
   // weight [out, in, kt, kh, kw] (rank 5) or [out, in, kh, kw] (rank 4, kt = 1), bias [out], any float type.
   virtual Result<std::unique_ptr<PackedConv>> pack(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
                                                    const ExecContext& ctx) const = 0;
+  // What packing takes from the arena, and the scratch of a call on frames of h x w.
+  virtual ConvBytes bytes(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) const = 0;
 };
 
 Result<std::unique_ptr<PackedConv>> pack_conv(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
                                               const ExecContext& ctx);
+
+// Of the back end that pack_conv would choose, before anything is read.
+ConvBytes conv_bytes(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx);
 
 }  // namespace zt

@@ -42,14 +42,22 @@ ConvSize conv_out_size(const ConvDesc& d, int64_t h, int64_t w) {
   }
 }
 
-Result<std::unique_ptr<PackedConv>> pack_conv(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
-                                              const ExecContext& ctx) {
-  check_pack(d, weight, bias);
+namespace {
+const ConvBackend& choose_conv(const ConvDesc& d, const ExecContext& ctx) {
   for (const auto& b : ctx.ops->conv) {
-    if (b->why_not(d, ctx).empty()) return b->pack(d, weight, bias, ctx);
+    if (b->why_not(d, ctx).empty()) return *b;
   }
   throw Bug("no convolution back end takes this description");
 }
+}  // namespace
+
+Result<std::unique_ptr<PackedConv>> pack_conv(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
+                                              const ExecContext& ctx) {
+  check_pack(d, weight, bias);
+  return choose_conv(d, ctx).pack(d, weight, bias, ctx);
+}
+
+ConvBytes conv_bytes(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) { return choose_conv(d, ctx).bytes(d, h, w, ctx); }
 
 namespace {
 template <class Args>

@@ -30,6 +30,8 @@ struct Plan {
   int64_t h = 0, w = 0, rows = 0, strips = 0;  // h, w of the input frames, rows of a full strip
   ConvSize size;
   PrimitiveSet primitives;  // full strip, last strip
+  memory weights[2];        // in the layout each of the two wants
+  size_t layout_bytes = 0;  // of weights in further layouts made for this size
   size_t staged_at = 0, library_at = 0, scratch_bytes = 0;  // one thread's scratch: input, f32 result, library
 };
 
@@ -64,12 +66,16 @@ class DnnlConv final : public PackedConv {
   }
 
   const ConvDesc& desc() const override { return d_; }
-  size_t bytes() const override { return weights_.view().bytes() + bias_.view().bytes(); }
+  size_t bytes() const override {
+    std::lock_guard lock(mutex_);
+    size_t more = 0;
+    for (const auto& layout : more_layouts_) more += layout.first.view().bytes();
+    return weights_.view().bytes() + bias_.view().bytes() + more;
+  }
 
   Status pack(const TensorView& weight, const TensorView& bias, const ExecContext& ctx) {
     SingleThreaded one;
-    constexpr int64_t kTypical = 64;  // the layout depends on channels and taps, hardly on the width
-    packed_ = make_pd(8, kTypical, memory::desc(weight_dims(), dnnl_type(math_), memory::format_tag::any)).weights_desc();
+    packed_ = layout();
     ZT_ASSIGN_OR_RETURN(weights_, ctx.arena->make(DType::u8, {int64_t(packed_.get_size())}));
     ZT_ASSIGN_OR_RETURN(bias_, ctx.arena->zeros(DType::f32, {d_.out}));
     if (bias) convert_floats(bias.data, bias.dtype, bias_.data(), DType::f32, d_.out);
@@ -90,14 +96,23 @@ class DnnlConv final : public PackedConv {
     return {};
   }
 
+  // What pack and workspace_bytes will say.
+  ConvBytes bytes_before(int64_t h, int64_t w, const ExecContext& ctx) {
+    SingleThreaded one;
+    packed_ = layout();
+    size_t weights = Arena::block_bytes(packed_.get_size()) + Arena::block_bytes(size_t(d_.out) * 4);
+    auto plan = make_plan(h, w, nullptr);
+    return {weights + plan->layout_bytes, size_t(ctx.threads) * plan->scratch_bytes};
+  }
+
   size_t workspace_bytes(int64_t h, int64_t w, const ExecContext& ctx) const override {
-    return size_t(ctx.threads) * plan_for(h, w)->scratch_bytes;
+    return size_t(ctx.threads) * plan_for(h, w, ctx)->scratch_bytes;
   }
 
   void run(std::span<const void* const> in, std::span<void* const> out, int64_t h, int64_t w, void* workspace,
            const ExecContext& ctx) const override {
     ZT_CHECK(in.size() == size_t(d_.kt) + (out.size() - 1) * size_t(d_.stride_t));
-    std::shared_ptr<const Plan> plan = plan_for(h, w);
+    std::shared_ptr<const Plan> plan = plan_for(h, w, ctx);
     auto handles = plan->primitives.borrow(state_->engine, ctx.threads);
     SingleThreaded one;
     parallel_for(ctx.threads, int64_t(out.size()) * plan->strips, [&](int64_t i) {
@@ -122,6 +137,23 @@ class DnnlConv final : public PackedConv {
   memory::dims spatial(int64_t t, int64_t y, int64_t x) const {
     if (is_3d()) return {t, y, x};
     return {y, x};
+  }
+
+  memory::desc any_layout() const { return {weight_dims(), dnnl_type(math_), memory::format_tag::any}; }
+
+  // oneDNN's favourite for a strip of middling size. It depends on channels and taps, but now and then on the strip too,
+  // and another layout than the favourite one falls to its reference code, a thousand times slower: see fits.
+  memory::desc layout() const {
+    constexpr int64_t kTypical = 64;
+    return make_pd(8, kTypical, any_layout()).weights_desc();
+  }
+
+  static bool is_fast(const convolution_forward::primitive_desc& pd) {
+    return !std::string_view(pd.impl_info_str()).starts_with("ref");
+  }
+  // Whether strips of `rows` run well on the weights as packed.
+  bool fits(int64_t rows, int64_t w) const {
+    return rows == 0 || is_fast(make_pd(rows, w, packed_));
   }
 
   // rows: of the strip's output. w: of the input frames.
@@ -155,29 +187,63 @@ class DnnlConv final : public PackedConv {
     return std::min(size.h, std::clamp((size.h + kStrips - 1) / kStrips, std::min(least, most), most));
   }
 
-  std::shared_ptr<const Plan> plan_for(int64_t h, int64_t w) const {
+  std::shared_ptr<const Plan> plan_for(int64_t h, int64_t w, const ExecContext& ctx) const {
     std::lock_guard lock(mutex_);
     auto& slot = plans_[{h, w}];
-    if (!slot) slot = make_plan(h, w);
+    if (!slot) slot = make_plan(h, w, ctx.arena);
     return slot;
   }
 
-  std::shared_ptr<const Plan> make_plan(int64_t h, int64_t w) const {
+  // Near `wanted`, a height whose full and last strips both fit the packed weights, or `wanted` itself.
+  int64_t fitting_rows(int64_t wanted, int64_t h, int64_t w) const {
+    for (int64_t step = 0; step <= std::max<int64_t>(1, wanted / 4); ++step) {
+      for (int64_t rows : {wanted + step, wanted - step}) {
+        if (rows > 0 && rows <= h && fits(rows, w) && fits(h % rows, w)) return rows;
+      }
+    }
+    return wanted;
+  }
+
+  // Without an arena only the sizes are right.
+  std::shared_ptr<const Plan> make_plan(int64_t h, int64_t w, Arena* arena) const {
     SingleThreaded one;
+    size_t library = 0;
     auto plan = std::make_shared<Plan>();
     plan->h = h, plan->w = w, plan->size = conv_out_size(d_, h, w);
-    plan->rows = strip_rows(plan->size, w);
+    plan->rows = fitting_rows(strip_rows(plan->size, w), plan->size.h, w);
     plan->strips = (plan->size.h + plan->rows - 1) / plan->rows;
     for (size_t kind : {0, 1}) {
       int64_t rows = kind == 0 ? plan->rows : plan->size.h % plan->rows;
       if (rows == 0) continue;
       auto pd = make_pd(rows, w, packed_);
-      plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
+      plan->weights[kind] = packed_weights_;
+      if (!is_fast(pd)) {
+        auto better = make_pd(rows, w, any_layout());
+        if (kind == 0 || plan->layout_bytes == 0) plan->layout_bytes += Arena::block_bytes(better.weights_desc().get_size());
+        memory weights = arena ? in_layout(better.weights_desc(), *arena) : memory();
+        if (weights || !arena) pd = better, plan->weights[kind] = weights;
+      }
+      library = std::max(library, pd.scratchpad_desc().get_size());
+      if (arena) plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
     }
     plan->staged_at = align64(size_t(d_.kt * window(d_, 0, plan->rows).rows * w * scale() * d_.in) * dtype_size(math_));
     plan->library_at = plan->staged_at + (staged_ ? align64(size_t(plan->rows * plan->size.w * d_.out) * 4) : 0);
-    plan->scratch_bytes = plan->library_at + align64(plan->primitives.library_bytes());
+    plan->scratch_bytes = plan->library_at + align64(library);
     return plan;
+  }
+
+  // The weights once more in another layout, or nothing when the arena has no room: the call is slow then, but right.
+  memory in_layout(const memory::desc& layout, Arena& arena) const {
+    for (const auto& [tensor, handle] : more_layouts_) {
+      if (handle.get_desc() == layout) return handle;
+    }
+    auto bytes = arena.make(DType::u8, {int64_t(layout.get_size())});
+    if (!bytes.ok()) return {};
+    memory from = packed_weights_, to(layout, state_->engine, bytes->data());
+    dnnl::stream stream(state_->engine);
+    dnnl::reorder(from, to).execute(stream, from, to);
+    more_layouts_.emplace_back(std::move(bytes).value(), to);
+    return to;
   }
 
   // The strip's part of one frame: zero rows outside it, doubled in both directions when asked.
@@ -218,7 +284,8 @@ class DnnlConv final : public PackedConv {
     int64_t at = first * plan.size.w * d_.out, count = rows * plan.size.w * d_.out;
     char* target = static_cast<char*>(out) + at * int64_t(dtype_size(d_.result));
     char* dst = staged_ ? scratch + plan.staged_at : target;
-    handles.run(rows == plan.rows ? 0 : 1, {const_cast<char*>(src), dst, scratch + plan.library_at}, packed_weights_, packed_bias_);
+    handles.run(rows == plan.rows ? 0 : 1, {const_cast<char*>(src), dst, scratch + plan.library_at}, plan.weights[rows == plan.rows ? 0 : 1],
+                packed_bias_);
     if (!staged_) return;
     const float* from = reinterpret_cast<const float*>(dst);
     auto* to = reinterpret_cast<bf16*>(target);
@@ -233,6 +300,7 @@ class DnnlConv final : public PackedConv {
   Tensor weights_, bias_;
   memory packed_weights_, packed_bias_;  // read by all threads
   mutable std::mutex mutex_;
+  mutable std::vector<std::pair<Tensor, memory>> more_layouts_;  // guarded by mutex_
   mutable std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Plan>> plans_;  // by input size; guarded by mutex_
 };
 
@@ -243,13 +311,17 @@ class DnnlConvBackend final : public ConvBackend {
   std::string why_not(const ConvDesc&, const ExecContext&) const override { return {}; }
   Result<std::unique_ptr<PackedConv>> pack(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
                                            const ExecContext& ctx) const override {
-    bool widen = d.compute == DType::bf16 && ctx.isa < Isa::avx512_bf16;
-    auto packed = std::make_unique<DnnlConv>(d, widen, state_);
+    auto packed = std::make_unique<DnnlConv>(d, widens(d, ctx), state_);
     ZT_RETURN_IF_ERROR(packed->pack(weight, bias, ctx));
     return std::unique_ptr<PackedConv>(std::move(packed));
   }
+  ConvBytes bytes(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) const override {
+    return DnnlConv(d, widens(d, ctx), state_).bytes_before(h, w, ctx);
+  }
 
  private:
+  static bool widens(const ConvDesc& d, const ExecContext& ctx) { return d.compute == DType::bf16 && ctx.isa < Isa::avx512_bf16; }
+
   std::shared_ptr<DnnlState> state_;
 };
 

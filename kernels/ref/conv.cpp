@@ -78,6 +78,10 @@ class RefConvBackend final : public ConvBackend {
     }
     return std::unique_ptr<PackedConv>(new RefConv(d, std::move(packed), std::move(packed_bias)));
   }
+  ConvBytes bytes(const ConvDesc& d, int64_t, int64_t, const ExecContext&) const override {
+    const int64_t weights = d.in * d.out * d.kt * d.kh * d.kw;
+    return {Arena::block_bytes(size_t(weights) * 4) + Arena::block_bytes(size_t(d.out) * 4), 0};
+  }
 };
 
 }  // namespace

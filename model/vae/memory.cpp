@@ -9,23 +9,6 @@ namespace {
 
 size_t floats(int64_t count) { return Arena::block_bytes(size_t(count) * 4); }
 
-int64_t round16(int64_t channels) { return (channels + 15) / 16 * 16; }
-
-// Packed weights come in blocks of 16 channels.
-size_t conv_bytes(const ConvDesc& d) {
-  const int64_t taps = int64_t(d.kt) * d.kh * d.kw;
-  return Arena::block_bytes(size_t(round16(d.out) * round16(d.in) * taps) * dtype_size(d.compute)) + floats(d.out);
-}
-
-// A thread's strip: about half a megabyte of input, yet four rows of output and sixteen strips at least.
-size_t conv_workspace(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) {
-  constexpr int64_t kStrip = 512 << 10, kRows = 4, kStrips = 16;
-  const int64_t scale = d.space == ConvSpace::up2_nearest ? 2 : 1;
-  const int64_t row = d.kt * w * scale * d.in * int64_t(dtype_size(d.compute));
-  const int64_t rows = std::min({std::max(kRows, kStrip / row), std::max(kRows, h * scale / kStrips), h * scale});
-  return size_t(ctx.threads) * size_t((rows + d.kh - 1) * row);
-}
-
 VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t w, DType compute, const ExecContext& ctx) {
   const ClipPlan plan = plan_clip(layers, h, w, compute);
   VaeMemory m;
@@ -34,8 +17,9 @@ VaeMemory network_memory(const std::vector<VaeLayer>& layers, int64_t h, int64_t
     for (const GammaPart& p : gamma_parts(layers[i])) m.weights += floats(p.channels);
     for (const AttentionLinear& p : linear_parts(layers[i], compute)) m.weights += Arena::block_bytes(packed_linear_bytes(p.desc));
     for (const ConvPart& p : conv_parts(layers[i], compute)) {
-      m.weights += conv_bytes(p.desc);
-      workspace = std::max(workspace, conv_workspace(p.desc, plan.layers[i].h / p.shrink, plan.layers[i].w / p.shrink, ctx));
+      const ConvBytes bytes = conv_bytes(p.desc, plan.layers[i].h / p.shrink, plan.layers[i].w / p.shrink, ctx);
+      m.weights += bytes.weights;
+      workspace = std::max(workspace, bytes.workspace);
     }
     if (layers[i].kind == VaeLayerKind::attention) {
       const auto dense = AttentionPlan::dense(plan.attention, plan.attention);
