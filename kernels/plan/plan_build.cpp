@@ -1,6 +1,7 @@
 #include "kernels/plan/plan_build.h"
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
 
 namespace zt {
@@ -76,6 +77,7 @@ Result<PlanPtr> plan_all_blocks(int64_t nq, int64_t nk, int block_q, int block_k
 }
 
 Result<PlanPtr> plan_from_runs(PlanParts p, const RowRuns& rows) {
+  auto began = std::chrono::steady_clock::now();
   p.dense = false;
   p.row_offsets = {0};
   p.cols.clear(), p.mask_of.clear(), p.mask_words.clear();
@@ -121,6 +123,7 @@ Result<PlanPtr> plan_from_runs(PlanParts p, const RowRuns& rows) {
     }
   }
   if (!masked) p.mask_of.clear();
+  p.planning_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return AttentionPlan::make(std::move(p));
 }
 

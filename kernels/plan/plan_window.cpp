@@ -1,7 +1,7 @@
 #include "kernels/plan/plan_window.h"
 
 #include <algorithm>
-#include <numeric>
+#include <chrono>
 
 namespace zt {
 namespace {
@@ -118,6 +118,7 @@ Result<PlanPtr> plan_token_window(const Grid& g, const WindowRule& rule, const T
 
 Result<PlanPtr> plan_tile_window(const Grid& g, const WindowRule& rule, const Thw& asked) {
   ZT_RETURN_IF_ERROR(check(g, asked));
+  auto began = std::chrono::steady_clock::now();
   Thw tile = cut(asked, g), n = {ceil_div(g.t, tile.t), ceil_div(g.h, tile.h), ceil_div(g.w, tile.w)};
   Tiling tiling = tile_tokens(g, tile, {1, 1, 1});
   PlanParts p = parts_of(tiling);
@@ -140,6 +141,7 @@ Result<PlanPtr> plan_tile_window(const Grid& g, const WindowRule& rule, const Th
       }
     }
   }
+  p.planning_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return AttentionPlan::make(std::move(p));
 }
 

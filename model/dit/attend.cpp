@@ -7,9 +7,15 @@ namespace zt {
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
   for (auto* hook : hooks) hook->before(site, args.q, args.k, args.v, ctx);
   PlanPtr plan = fixed_plan;
+  auto asked = std::chrono::steady_clock::now();
   if (!plan) {
-    ZT_ASSIGN_OR_RETURN(plan, policy_->plan(site, args, ctx));
+    PolicyInput in;
+    in.site = site;
+    in.heads = args.q.dim(1);
+    in.q = args.q, in.k = args.k, in.v = args.v;
+    ZT_ASSIGN_OR_RETURN(plan, policy_->plan(in, ctx));
   }
+  double plan_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
 
   AttentionProblem problem;
   problem.batch = args.q.dim(0);
@@ -31,7 +37,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
   }
   if (records && site.kind == AttentionKind::self) {
     double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    records->push_back({site.step, site.layer, site.branch, plan->density(), s});
+    records->push_back({site.step, site.layer, site.branch, plan->density(), s, plan_seconds});
   }
   for (auto* hook : hooks) hook->after(site, *plan, args, ctx);
   return {};

@@ -28,18 +28,36 @@ class AttentionHook {
   virtual void after(const Site&, const AttentionPlan&, const AttentionArgs&, const ExecContext&) {}
 };
 
-// Chooses the plan of each self-attention. model/policy holds the methods; dense is the simplest.
+// What a policy must see before it plans; each includes the ones before it.
+enum class PolicyNeeds : uint8_t {
+  nothing,    // the grid settles the plan
+  qk,         // the queries and keys of this call
+  lse,        // the log-sum-exp of a dense pass
+  block_mass  // its probabilities summed per block pair
+};
+
+struct PolicyInput {
+  Site site;
+  int64_t heads = 1;
+  TensorView q, k, v;         // [B, H, N, D]; empty where only the grid is known
+  bool past_warm_up = false;  // what the method itself does, whatever its dense steps and layers
+};
+
+// Chooses the plan of each self-attention. model/policy holds the methods; dense is the simplest. One instance a job:
+// what it remembers, it keeps per layer and branch.
 class AttentionPolicy {
  public:
   virtual ~AttentionPolicy() = default;
   virtual std::string_view name() const = 0;
-  virtual Result<PlanPtr> plan(const Site& site, const AttentionArgs& args, const ExecContext& ctx) = 0;
+  virtual PolicyNeeds needs() const { return PolicyNeeds::nothing; }
+  virtual Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) = 0;
 };
 
 struct AttentionRecord {  // one line of --report
   int64_t step, layer;
   Branch branch;
   double density, seconds;
+  double plan_seconds = 0;  // spent by the policy, on top of `seconds`
 };
 
 class AttentionDriver {

@@ -6,8 +6,8 @@ namespace {
 class Dense final : public AttentionPolicy {
  public:
   std::string_view name() const override { return "dense"; }
-  Result<PlanPtr> plan(const Site&, const AttentionArgs& args, const ExecContext&) override {
-    int64_t nq = args.q.dim(2), nk = args.k.dim(2);
+  Result<PlanPtr> plan(const PolicyInput& in, const ExecContext&) override {
+    int64_t nq = in.q ? in.q.dim(2) : in.site.grid.tokens(), nk = in.k ? in.k.dim(2) : in.site.grid.tokens();
     if (!plan_ || plan_->nq() != nq || plan_->nk() != nk) plan_ = AttentionPlan::dense(nq, nk);
     return plan_;
   }
@@ -18,6 +18,12 @@ class Dense final : public AttentionPolicy {
 
 }  // namespace
 
-std::shared_ptr<AttentionPolicy> make_dense() { return std::make_shared<Dense>(); }
+Method dense_method() {
+  PolicyInfo info;
+  info.name = "dense";
+  info.summary = "every query reads every key: exact attention";
+  info.citation = "Vaswani et al., arXiv 1706.03762";
+  return {info, [](const Parameters&) -> Result<std::shared_ptr<AttentionPolicy>> { return std::shared_ptr<AttentionPolicy>(std::make_shared<Dense>()); }};
+}
 
 }  // namespace zt

@@ -1,12 +1,20 @@
-// One line a method: how the table makes it.
+// The methods, one file and one line each; policy.cpp lists them.
 #pragma once
 
 #include <memory>
 
-#include "model/dit/attend.h"
+#include "model/policy/parameters.h"
 
 namespace zt {
 
-std::shared_ptr<AttentionPolicy> make_dense();
+struct Method {
+  PolicyInfo info;
+  // The values have passed the table; a rule between two of them is checked here.
+  Result<std::shared_ptr<AttentionPolicy>> (*make)(const Parameters&);
+};
+
+Method dense_method();
+Method radial_method();
+Method window_method();
 
 }  // namespace zt

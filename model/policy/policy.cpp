@@ -1,39 +1,24 @@
 #include "model/policy/policy.h"
 
-#include <algorithm>
-#include <numeric>
-
+#include "kernels/plan/sha256.h"
 #include "model/policy/methods.h"
+#include "model/policy/plan_file.h"
+#include "model/policy/warm_up.h"
 
 namespace zt {
 namespace {
 
-struct Method {
-  PolicyInfo info;
-  std::shared_ptr<AttentionPolicy> (*make)();
-};
-
 const std::vector<Method>& methods() {
-  static const std::vector<Method> table = {
-      {{"dense", "every query reads every key: exact attention", "Vaswani et al., arXiv 1706.03762", {}, false}, make_dense},
-  };
+  static const std::vector<Method> table = [] {
+    std::vector<Method> t = {
+        dense_method(),
+        radial_method(),
+        window_method(),
+    };
+    for (Method& m : t) m.info.parameters.insert(m.info.parameters.end(), warm_up_parameters().begin(), warm_up_parameters().end());
+    return t;
+  }();
   return table;
-}
-
-// Levenshtein distance, for "did you mean".
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t(0));
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t up = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = up;
-    }
-  }
-  return row.back();
 }
 
 }  // namespace
@@ -48,17 +33,42 @@ const std::vector<PolicyInfo>& policy_table() {
 }
 
 Result<std::shared_ptr<AttentionPolicy>> make_policy(const std::string& spec) {
+  if (spec.starts_with('@')) return policy_from_file(spec.substr(1));
   size_t colon = spec.find(':');
   std::string name = spec.substr(0, colon), rest = colon == std::string::npos ? "" : spec.substr(colon + 1);
-  const Method* nearest = &methods().front();
+  std::vector<std::string> names;
   for (const auto& m : methods()) {
-    if (distance(name, m.info.name) < distance(name, nearest->info.name)) nearest = &m;
+    names.push_back(m.info.name);
     if (m.info.name != name) continue;
-    if (!rest.empty()) return invalid("--attn {}: '{}' takes no parameter '{}'", spec, name, rest.substr(0, rest.find('=')));
-    return m.make();
+    if (colon != std::string::npos && rest.empty()) return invalid("--attn {}: key=value expected after ':'", spec);
+    ZT_ASSIGN_OR_RETURN(Parameters p, Parameters::parse(m.info, rest));
+    ZT_ASSIGN_OR_RETURN(auto policy, m.make(p));
+    return with_warm_up(std::move(policy), p);
   }
-  return invalid("--attn {}: unknown attention method '{}'; the nearest known one is '{}' (see `zoetrope policies`)", spec, name,
-                 nearest->info.name);
+  return invalid("--attn {}: unknown attention method '{}'; the nearest known one is '{}' (see `zoetrope policies`)", spec.substr(0, 200),
+                 name.substr(0, 40), nearest_name(name.substr(0, 40), names));
+}
+
+Result<std::string> spec_hash(const std::string& spec) {
+  Sha256 sha;
+  sha.add(spec);
+  if (spec.starts_with('@')) {
+    ZT_ASSIGN_OR_RETURN(auto texts, plan_file_texts(spec.substr(1)));
+    // Lengths keep two files apart that differ in where one ends.
+    for (const std::string& text : texts) sha.add(fmt::format("\n{}\n", text.size())), sha.add(text);
+  }
+  return hex(sha.finish());
+}
+
+Result<PlanPtr> static_plan(AttentionPolicy& policy, const Grid& grid, int64_t heads, const ExecContext& ctx) {
+  if (policy.needs() != PolicyNeeds::nothing) {
+    return invalid("{} plans from queries and keys; a grid alone does not settle its plan", policy.name());
+  }
+  PolicyInput in;
+  in.site.grid = grid;
+  in.heads = heads;
+  in.past_warm_up = true;
+  return policy.plan(in, ctx);
 }
 
 }  // namespace zt
