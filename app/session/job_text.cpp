@@ -49,11 +49,13 @@ nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view v
   return out;
 }
 
+std::string json_quoted(std::string_view text) { return nlohmann::json(text).dump(); }
+
 Problem apply_keys(const nlohmann::json& keys, JobSpec& spec) {
   for (const auto& [key, value] : keys.items()) {
     const Field* field = find_field(key);
     if (!field) {
-      std::string nearest = nearest_name(key, field_names());
+      std::string nearest = closest_name(key, field_names());
       return "unknown key `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
     if (Problem p = set_field(spec, *field, value); !p.empty()) return p;

@@ -21,6 +21,9 @@ std::string settings_hash(const JobSpec& spec);
 // What is stored with a clip: {"zoetrope": version, "settings_hash": ..., every key of settings_json}.
 nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view version);
 
+// Text as a JSON string with its quotes; the text must be valid UTF-8.
+std::string json_quoted(std::string_view text);
+
 // Reads settings_document or a plain object of keys over `spec`. Unknown keys, duplicate keys, wrong types, more than
 // 64 levels or 1 MiB are problems; ranges are validate's.
 [[nodiscard]] Problem read_settings(std::string_view json, JobSpec& spec);

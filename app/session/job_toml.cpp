@@ -56,7 +56,7 @@ Problem read_job_file(std::string_view text, JobFile& file) {
         file.jobs.push_back(std::move(job));
       }
     } else {
-      std::string nearest = nearest_name(key, {"defaults", "job"});
+      std::string nearest = closest_name(key, {"defaults", "job"});
       return "job file: unknown table `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
   }

@@ -43,7 +43,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
+std::string closest_name(std::string_view name, const std::vector<std::string>& known) {
   constexpr size_t kLongest = 64;  // no known name is longer; bounds the work on hostile input
   if (name.size() > kLongest) return {};
   std::string best;

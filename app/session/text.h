@@ -13,6 +13,6 @@ namespace zt {
 std::optional<size_t> invalid_utf8_at(std::string_view text);
 
 // The known name with the smallest edit distance, or empty when nothing is near (more than half of the name differs).
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
+std::string closest_name(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace zt

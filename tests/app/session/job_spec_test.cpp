@@ -215,9 +215,9 @@ TEST(Text, Utf8) {
   for (const auto& [text, at] : bad) EXPECT_EQ(invalid_utf8_at(text), at) << text;
 }
 
-TEST(Text, NearestName) {
-  EXPECT_EQ(nearest_name("stpes", {"steps", "seed"}), "steps");
-  EXPECT_EQ(nearest_name("qqqqqqqq", {"steps", "seed"}), "");
+TEST(Text, ClosestName) {
+  EXPECT_EQ(closest_name("stpes", {"steps", "seed"}), "steps");
+  EXPECT_EQ(closest_name("qqqqqqqq", {"steps", "seed"}), "");
 }
 
 // Vectors of FIPS 180-4's examples.

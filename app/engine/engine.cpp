@@ -1,0 +1,128 @@
+#include "app/engine/engine.h"
+
+#include <algorithm>
+#include <exception>
+#include <new>
+
+namespace zt {
+
+Engine::Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup)
+    : runner_(std::move(runner)), wakeup_(std::move(wakeup)), worker_(&Engine::work, this) {}
+
+Engine::~Engine() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    queue_.clear();
+    if (running_) running_->cancel = true;
+  }
+  work_.notify_all();
+  worker_.join();
+}
+
+uint64_t Engine::post(Command command) {
+  std::vector<Event> events;
+  uint64_t request = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (command.kind == Command::Kind::submit) {
+      auto job = std::make_shared<Job>();
+      job->request = request = next_request_++;
+      job->spec = std::move(command.spec);
+      events.push_back({request, job->progress});
+      queue_.push_back(std::move(job));
+    } else {
+      auto meant = [&](const Job& j) { return command.kind == Command::Kind::cancel_all || j.request == command.request; };
+      std::deque<std::shared_ptr<Job>> kept;
+      for (auto& job : queue_) {
+        if (!meant(*job)) {
+          kept.push_back(job);
+          continue;
+        }
+        JobResult result;
+        result.code = ExitCode::interrupted, result.error = "cancelled before it started", result.spec = job->spec;
+        events.push_back({job->request, std::move(result)});
+      }
+      queue_.swap(kept);
+      if (running_ && meant(*running_)) running_->cancel = true;
+    }
+  }
+  work_.notify_all();
+  for (Event& e : events) publish(std::move(e));
+  return request;
+}
+
+std::optional<Event> Engine::poll() {
+  std::lock_guard lock(mutex_);
+  if (events_.empty()) return std::nullopt;
+  Event e = std::move(events_.front());
+  events_.pop_front();
+  return e;
+}
+
+Snapshot Engine::snapshot() const {
+  std::lock_guard lock(mutex_);
+  Snapshot s;
+  if (running_) s.jobs.push_back({running_->request, running_->spec, running_->progress});
+  for (const auto& job : queue_) s.jobs.push_back({job->request, job->spec, job->progress});
+  return s;
+}
+
+void Engine::work() {
+  for (;;) {
+    std::shared_ptr<Job> job;
+    {
+      std::unique_lock lock(mutex_);
+      work_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      job = running_ = queue_.front();
+      queue_.pop_front();
+    }
+    JobResult result = run(*job);
+    {
+      std::lock_guard lock(mutex_);
+      running_.reset();
+    }
+    publish({job->request, std::move(result)});
+  }
+}
+
+// The one place where exceptions end: bugs and exhausted memory fail the job, not the program.
+JobResult Engine::run(Job& job) {
+  JobControl control;
+  control.cancel = &job.cancel;
+  control.progress = [&](const Progress& p) {
+    {
+      std::lock_guard lock(mutex_);
+      job.progress = p;
+    }
+    publish({job.request, p});
+  };
+  control.note = [&](std::string line) { publish({job.request, std::move(line)}); };
+  JobResult result;
+  result.spec = job.spec;
+  try {
+    return runner_->run(job.spec, control);
+  } catch (const std::bad_alloc&) {
+    result.code = ExitCode::too_big, result.error = "out of memory";
+  } catch (const std::exception& e) {
+    result.code = ExitCode::failed, result.error = std::string("internal error: ") + e.what();
+  }
+  return result;
+}
+
+void Engine::publish(Event event) {
+  {
+    std::lock_guard lock(mutex_);
+    auto same = [&](const Event& e) { return e.request == event.request && std::holds_alternative<Progress>(e.payload); };
+    // Only progress directly at the end is replaced: a note in between keeps its place in the story.
+    if (std::holds_alternative<Progress>(event.payload) && !events_.empty() && same(events_.back())) {
+      events_.back() = std::move(event);
+    } else {
+      events_.push_back(std::move(event));
+    }
+  }
+  if (wakeup_) wakeup_();
+}
+
+}  // namespace zt

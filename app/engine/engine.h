@@ -1,0 +1,56 @@
+// The job queue and its one worker. Commands in by post, events out by poll; `wakeup` is the only call upwards.
+// post, poll and snapshot may come from any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "app/engine/job_runner.h"
+
+namespace zt {
+
+class Engine {
+ public:
+  // wakeup: called after an event was queued, from whatever thread queued it, without a lock held. It must not call back.
+  explicit Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup = {});
+  ~Engine();  // cancels what runs, drops what waits, joins
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Number of the request; 0 for cancels.
+  uint64_t post(Command command);
+  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request.
+  std::optional<Event> poll();
+  Snapshot snapshot() const;
+
+ private:
+  struct Job {
+    uint64_t request = 0;
+    JobSpec spec;
+    Progress progress;
+    std::atomic<bool> cancel{false};
+  };
+
+  void work();
+  JobResult run(Job& job);
+  void publish(Event event);
+
+  std::unique_ptr<JobRunner> runner_;  // used by the worker only
+  std::function<void()> wakeup_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<std::shared_ptr<Job>> queue_;  // mutex_; waiting jobs
+  std::shared_ptr<Job> running_;            // mutex_
+  std::deque<Event> events_;                // mutex_
+  uint64_t next_request_ = 1;               // mutex_
+  bool stopping_ = false;                   // mutex_
+  std::thread worker_;
+};
+
+}  // namespace zt

@@ -1,0 +1,83 @@
+#include "app/engine/model_host.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/io/safetensors.h"
+
+namespace zt {
+namespace {
+
+constexpr double kGiB = double(1 << 30);
+
+}  // namespace
+
+std::string mib(size_t bytes) {
+  return double(bytes) < kGiB ? fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20) : fmt::format("{:.1f} GiB", double(bytes) / kGiB);
+}
+
+Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const JobControl& control) {
+  ExecContext& ctx = machine_->ctx;
+  std::vector<std::string> notes;
+  auto job = prepare_job(spec, kind, places_, ctx.isa, notes);
+  for (std::string& n : notes) control.note(std::move(n));
+  if (!job.ok()) return job;
+  ctx.cancel = control.cancel;
+  ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
+  ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();
+  size_t limit = job->spec.max_memory > 0 ? size_t(job->spec.max_memory * kGiB) : available_memory();
+  machine_->arena.set_budget(std::max(limit, machine_->arena.current()));
+  return job;
+}
+
+Result<TextToVideo*> ModelHost::open(const PreparedJob& job) {
+  if (!pipeline_ || root_ != job.model_root || pipeline_->compute() != job.compute) {
+    pipeline_.reset();  // the old weights go before the new ones come
+    ZT_ASSIGN_OR_RETURN(pipeline_, TextToVideo::open(job.model_root, job.compute));
+    root_ = job.model_root;
+  }
+  return pipeline_.get();
+}
+
+Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const {
+  result.memory_estimate_mb = int64_t(bytes >> 20);
+  size_t free = available_memory() + machine_->arena.current();
+  control.note(fmt::format("memory: {} needed ({}), {} available", mib(bytes), breakdown, mib(free)));
+  double limit = job.spec.max_memory * kGiB;
+  if (limit > 0 && double(bytes) > limit) {
+    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(bytes), mib(size_t(limit)));
+  }
+  if (bytes > free) return too_big("needs {} of memory, this machine has {} free; a smaller size or fewer frames need less", mib(bytes), mib(free));
+  return ok_status();
+}
+
+Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank, const ExecContext& ctx) {
+  auto file = SafetensorsFile::open(path);
+  if (!file.ok()) return invalid("{}: {}", field, file.status().message());
+  auto found = file->tensors.find(name);
+  if (found == file->tensors.end()) return invalid("{}: {} has no tensor `{}`", field, path, name);
+  const TensorView& t = found->second;
+  // One leading axis of 1 more is how batches are stored elsewhere.
+  bool batch = t.rank() == rank + 1 && t.dim(0) == 1;
+  if (t.rank() != rank && !batch) return invalid("{}: tensor `{}` is {}, {} axes are wanted", field, name, t.shape.str(), rank);
+  bool floats = t.dtype == DType::f32 || t.dtype == DType::bf16 || t.dtype == DType::f16;
+  if (!floats) return invalid("{}: tensor `{}` is {}; f32, bf16 or f16 is wanted", field, name, dtype_name(t.dtype));
+  if (t.count() == 0) return invalid("{}: tensor `{}` is empty", field, name);
+  TensorView source = batch ? t.select(0, 0) : t;
+  ZT_ASSIGN_OR_RETURN(Tensor out, ctx.arena->make(DType::f32, source.shape));
+  convert_floats(source.data, source.dtype, out.data(), DType::f32, source.count());
+  const float* p = out.as<float>();
+  for (int64_t i = 0; i < source.count(); ++i) {
+    if (!std::isfinite(p[i])) return invalid("{}: tensor `{}` holds a value that is not finite (element {})", field, name, i);
+  }
+  return out;
+}
+
+TensorView real_rows(const TensorView& embeds) {
+  int64_t rows = embeds.dim(0), width = embeds.dim(1);
+  const float* p = embeds.as<float>();
+  while (rows > 1 && std::all_of(p + (rows - 1) * width, p + rows * width, [](float v) { return v == 0; })) --rows;
+  return embeds.slice(0, 0, rows);
+}
+
+}  // namespace zt

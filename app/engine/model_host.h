@@ -1,0 +1,44 @@
+// What all jobs that use a model share: the machine, the open model (kept between jobs that ask for the same one), and
+// the steps each of them begins with.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "app/engine/job_check.h"
+#include "app/engine/job_clock.h"
+#include "app/engine/machine.h"
+#include "model/pipeline/text_to_video.h"
+
+namespace zt {
+
+class ModelHost {
+ public:
+  ModelHost(std::unique_ptr<Machine> machine, JobPlaces places) : machine_(std::move(machine)), places_(std::move(places)) {}
+
+  const JobPlaces& places() const { return places_; }
+  const ExecContext& ctx() const { return machine_->ctx; }
+  const Machine& machine() const { return *machine_; }
+
+  // prepare_job with this machine, its notes passed on; sets threads, cancel flag and memory budget for the job.
+  Result<PreparedJob> begin(const JobSpec& spec, JobKind kind, const JobControl& control);
+  Result<TextToVideo*> open(const PreparedJob& job);
+  // Prints the estimate as a note and refuses what does not fit (kTooBig).
+  Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const;
+
+ private:
+  std::unique_ptr<Machine> machine_;
+  JobPlaces places_;
+  std::string root_;  // of pipeline_
+  std::unique_ptr<TextToVideo> pipeline_;
+};
+
+// Reads a tensor of a safetensors file as f32, shape free; mistakes are kInvalid and name the field.
+Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank, const ExecContext& ctx);
+
+// The real rows of a stored embedding [L, C]: trailing rows of zeros are padding.
+TensorView real_rows(const TensorView& embeds);
+
+std::string mib(size_t bytes);  // "12 MiB", "3.4 GiB"
+
+}  // namespace zt

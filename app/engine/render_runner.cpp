@@ -1,0 +1,195 @@
+#include <fstream>
+
+#include "app/engine/clip_output.h"
+#include "app/engine/explain.h"
+#include "app/engine/report.h"
+#include "app/engine/runners.h"
+#include "app/session/job_text.h"
+
+namespace zt {
+namespace {
+
+struct Plan {
+  PreparedJob job;
+  TextToVideo* pipeline = nullptr;
+  Shape latent;
+  TokenIds prompt, negative;  // unused where embeddings are given
+  bool guided = false;
+  MemoryEstimate memory;
+};
+
+ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
+
+// Everything up to the first weight: the model is opened, prompts are cut to tokens, memory is estimated and admitted.
+Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResult& result) {
+  const JobSpec& s = p.job.spec;
+  ZT_ASSIGN_OR_RETURN(p.pipeline, host.open(p.job));
+  const ModelFolder& model = p.pipeline->model();
+  ZT_ASSIGN_OR_RETURN(p.latent, latent_shape(model, clip_shape(s)));
+  p.guided = s.cfg_scale > 1;
+  auto cut = [&](const TokenIds& ids, const char* field) {
+    if (ids.truncated) control.note(fmt::format("{}: longer than the model reads, cut to its first {} tokens", field, model.max_text_tokens));
+  };
+  int64_t rows = model.max_text_tokens;
+  if (s.text_embeds.empty() && s.negative_embeds.empty()) {
+    ZT_ASSIGN_OR_RETURN(p.prompt, p.pipeline->tokenize(s.prompt));
+    cut(p.prompt, "prompt");
+    rows = int64_t(p.prompt.ids.size());
+    if (p.guided) {
+      ZT_ASSIGN_OR_RETURN(p.negative, p.pipeline->tokenize(s.negative_prompt));
+      cut(p.negative, "negative_prompt");
+      rows = std::max(rows, int64_t(p.negative.ids.size()));
+    }
+  } else {
+    ZT_ASSIGN_OR_RETURN(p.prompt, p.pipeline->tokenize(s.prompt));
+    ZT_ASSIGN_OR_RETURN(p.negative, p.pipeline->tokenize(s.negative_prompt));
+  }
+  ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
+  if (s.vae_tiling == "on") p.memory.tiled_decode = true;
+  result.tiled_decode = p.memory.tiled_decode;
+  size_t decode = p.memory.decode + clip_output_bytes(s);
+  std::string breakdown = fmt::format("text {}, denoising {}, decoding {}{}", mib(p.memory.text), mib(p.memory.denoise), mib(decode),
+                                      p.memory.tiled_decode ? " in tiles" : "");
+  ZT_RETURN_IF_ERROR(host.admit(std::max(p.memory.peak(), decode), breakdown, p.job, control, result));
+  if (p.memory.tiled_decode && s.vae_tiling != "on") {
+    control.note("decoding in tiles, because the exact decode does not fit: seams are blended, pixels differ a little");
+  }
+  return ok_status();
+}
+
+// [n, text_dim] of a stored embedding, checked against the model.
+Result<Tensor> stored_embeds(std::string_view field, const std::string& path, const ModelFolder& model, const ExecContext& ctx) {
+  ZT_ASSIGN_OR_RETURN(Tensor all, read_tensor(field, path, "prompt_embeds", 2, ctx));
+  if (all.shape()[1] != model.transformer_config.text_dim) {
+    return invalid("{}: rows of {} values, the model reads {}", field, all.shape()[1], model.transformer_config.text_dim);
+  }
+  if (real_rows(all).dim(0) > model.max_text_tokens) return invalid("{}: {} rows, the model reads {}", field, real_rows(all).dim(0), model.max_text_tokens);
+  return all;
+}
+
+class RenderRunner final : public JobRunner {
+ public:
+  RenderRunner(std::shared_ptr<ModelHost> host, bool explain) : host_(std::move(host)), explain_(explain) {}
+
+  JobResult run(const JobSpec& spec, const JobControl& control) override {
+    JobResult result;
+    result.spec = spec;
+    JobClock clock(control, result);
+    Status s = render(spec, control, clock, result);
+    clock.end();
+    result.code = exit_code(s.code()), result.error = s.message();
+    return result;
+  }
+
+ private:
+  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) {
+    clock.enter(JobState::loading);
+    Plan p;
+    ZT_ASSIGN_OR_RETURN(p.job, host_->begin(spec, JobKind::render, control));
+    const JobSpec& s = result.spec = p.job.spec;
+    result.settings_hash = settings_hash(s);
+    // Outputs first: a place that cannot be written is known before any work.
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host_->places().version));
+    ZT_RETURN_IF_ERROR(plan_render(*host_, p, control, result));
+    const ExecContext& ctx = host_->ctx();
+    const ModelFolder& model = p.pipeline->model();
+    std::unique_ptr<TensorFile> saved;
+    if (!s.save_latents.empty()) {
+      std::vector<int64_t> shape = {p.latent[0], p.latent[1], p.latent[2], p.latent[3]};
+      std::string settings = s.no_metadata ? "" : settings_document(s, host_->places().version).dump();
+      ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings));
+    }
+    std::optional<PendingFile> report;
+    if (!s.report.empty()) {
+      ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace));
+      report = std::move(file);
+    }
+    if (explain_) {
+      for (std::string& line : explain_choices(model, p.latent, p.job.compute, ctx)) control.note("explain: " + line);
+    }
+
+    DenoiseRequest request;
+    Tensor init, embeds, negative;
+    if (!s.init_latents.empty()) {
+      ZT_ASSIGN_OR_RETURN(init, read_tensor("init_latents", s.init_latents, "latents", 4, ctx));
+      if (init.shape() != p.latent) return invalid("init_latents: {}, this clip needs {}", init.shape().str(), p.latent.str());
+      request.init_latents = init;
+    }
+
+    clock.enter(JobState::encoding);
+    ZT_ASSIGN_OR_RETURN(embeds, s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx) : stored_embeds("text_embeds", s.text_embeds, model, ctx));
+    request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
+    if (p.guided) {
+      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx) : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
+      request.negative_embeds = real_rows_if(negative, !s.negative_embeds.empty());
+    }
+
+    // The weights are read as part of loading, so that a step's time is a step's time.
+    clock.enter(JobState::loading);
+    ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
+    clock.enter(JobState::denoising, s.steps);
+    std::vector<AttentionRecord> records;
+    request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
+    request.seed = uint64_t(s.seed), request.attention = p.job.attention;
+    if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
+    DenoiseHooks hooks;
+    hooks.records = &records;
+    size_t seen = 0;
+    hooks.on_step = [&](const StepInfo& info) {
+      double density = 0;
+      for (size_t i = seen; i < records.size(); ++i) density += records[i].density;
+      density = records.size() > seen ? density / double(records.size() - seen) : 1;
+      seen = records.size();
+      clock.step(info.step, density);
+      return ok_status();
+    };
+    ZT_ASSIGN_OR_RETURN(Tensor latents, p.pipeline->denoise(clip_shape(s), request, hooks, ctx));
+    embeds = Tensor(), negative = Tensor(), init = Tensor();
+    if (saved) {
+      ZT_RETURN_IF_ERROR(saved->write(latents.data(), latents.view().bytes()));
+      ZT_RETURN_IF_ERROR(saved->commit());
+      result.files.push_back(s.save_latents);
+    }
+
+    clock.enter(JobState::decoding, s.frames);
+    FrameSink sink = [&](const TensorView& frame) {
+      ZT_RETURN_IF_ERROR(output->push(frame));
+      clock.step(output->frames());
+      return ok_status();
+    };
+    ZT_RETURN_IF_ERROR(p.pipeline->decode(latents, p.memory.tiled_decode, sink, ctx));
+
+    clock.enter(JobState::writing);
+    if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
+    if (report) {
+      clock.end();
+      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host_->places().version, records, result)));
+      ZT_RETURN_IF_ERROR(report->commit());
+      result.files.push_back(s.report);
+    }
+    return output->commit(result.files);
+  }
+
+  static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
+
+  std::shared_ptr<ModelHost> host_;
+  bool explain_;
+};
+
+}  // namespace
+
+std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, bool explain) {
+  return std::make_unique<RenderRunner>(std::move(host), explain);
+}
+
+Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobControl& control, JobResult& result) {
+  Plan p;
+  ZT_ASSIGN_OR_RETURN(p.job, host.begin(spec, JobKind::render, control));
+  result.spec = p.job.spec, result.settings_hash = settings_hash(p.job.spec);
+  ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
+  result.numbers["tokens"] = double(p.latent[1] * (p.latent[2] / 2) * (p.latent[3] / 2));
+  result.numbers["text_tokens"] = double(p.prompt.ids.size());
+  return p.job;
+}
+
+}  // namespace zt

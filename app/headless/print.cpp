@@ -1,0 +1,38 @@
+#include "app/headless/print.h"
+
+#include <cstdio>
+
+#include "app/engine/job_check.h"
+
+namespace zt {
+namespace {
+
+// Messages may quote user text: control characters, which could drive a terminal, are shown as ?.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (uint8_t(c) < 0x20 || c == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
+  }
+  return out;
+}
+
+}  // namespace
+
+void print_result(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void print_note(std::string_view line) {
+  std::string text = printable(line) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void print_error(std::string_view line) { print_note("zoetrope: error: " + std::string(line)); }
+
+int print_status(const Status& status) {
+  if (!status.ok()) print_error(status.message());
+  return int(exit_code(status.code()));
+}
+
+}  // namespace zt

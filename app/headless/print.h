@@ -1,0 +1,16 @@
+// The two streams: human text on standard error, results on standard output.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "kernels/core/status.h"
+
+namespace zt {
+
+void print_result(std::string_view text);       // as it is, to standard output, flushed
+void print_note(std::string_view line);         // one line to standard error
+void print_error(std::string_view line);        // "zoetrope: error: ..."
+int print_status(const Status& status);         // the error of a status; its exit code
+
+}  // namespace zt

@@ -1,0 +1,19 @@
+#include "app/headless/subcommand.h"
+
+namespace zt {
+
+const std::vector<Subcommand>& subcommands() {
+  static const std::vector<Subcommand> table = {
+      {"render", "one job, one clip", setup_render},
+      {"embed", "prompt to text embedding", setup_embed},
+      {"encode", "video to latents", setup_encode},
+      {"decode", "latents to video", setup_decode},
+      {"models", "list models, verify one", setup_models},
+      {"policies", "list attention methods", setup_policies},
+      {"doctor", "check this machine", setup_doctor},
+      {"bench", "speed of ops, attention and renders beside the machine's own matrix product", setup_bench},
+  };
+  return table;
+}
+
+}  // namespace zt

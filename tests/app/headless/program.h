@@ -1,0 +1,57 @@
+// Runs the real program and looks at what it did.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "tests/app/temp_folder.h"
+
+namespace zt::testing {
+
+struct Finished {
+  int code = -1;  // exit code, or 128 + signal
+  std::string out, err;
+};
+
+// One run of build/bin/zoetrope, started in `folder`.
+class Program {
+ public:
+  Program(const TempFolder& folder, std::vector<std::string> args, const std::vector<std::string>& environment = {})
+      : out_(folder.path() + ".out"), err_(folder.path() + ".err") {
+    args.insert(args.begin(), ZT_BIN_DIR "/zoetrope");
+    pid_ = fork();
+    if (pid_ != 0) return;
+    bool good = chdir(folder.path().c_str()) == 0 && freopen(out_.c_str(), "w", stdout) && freopen(err_.c_str(), "w", stderr);
+    for (const std::string& e : environment) good = putenv(const_cast<char*>(e.c_str())) == 0 && good;
+    std::vector<char*> argv;
+    for (std::string& a : args) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    if (good) execv(argv[0], argv.data());
+    _exit(127);
+  }
+  void signal(int number) const { kill(pid_, number); }
+  Finished wait() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    Finished f{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_all(out_), read_all(err_)};
+    unlink(out_.c_str());
+    unlink(err_.c_str());
+    return f;
+  }
+  // What it has said on standard error so far.
+  std::string said() const { return read_all(err_); }
+
+ private:
+  std::string out_, err_;
+  pid_t pid_;
+};
+
+inline Finished run(const TempFolder& folder, const std::vector<std::string>& args, const std::vector<std::string>& environment = {}) {
+  return Program(folder, args, environment).wait();
+}
+
+}  // namespace zt::testing
