@@ -31,7 +31,7 @@ struct Plan {
   ConvSize size;
   PrimitiveSet primitives;  // full strip, last strip
   memory weights[2];        // in the layout each of the two wants
-  size_t layout_bytes = 0;  // of weights in further layouts made for this size
+  std::vector<memory::desc> layouts;  // further ones made for this size
   size_t staged_at = 0, library_at = 0, scratch_bytes = 0;  // one thread's scratch: input, f32 result, library
 };
 
@@ -101,23 +101,37 @@ class DnnlConv final : public PackedConv {
     SingleThreaded one;
     packed_ = layout();
     size_t weights = Arena::block_bytes(packed_.get_size()) + Arena::block_bytes(size_t(d_.out) * 4);
-    auto plan = make_plan(h, w, nullptr);
-    return {weights + plan->layout_bytes, size_t(ctx.threads) * plan->scratch_bytes};
+    size_t scratch = 0;
+    std::vector<memory::desc> more;
+    for (int live = 1; live <= d_.kt; ++live) {
+      auto plan = make_plan(h, w, live, nullptr);
+      scratch = std::max(scratch, plan->scratch_bytes);
+      for (const memory::desc& l : plan->layouts) {
+        if (std::find(more.begin(), more.end(), l) == more.end()) more.push_back(l);
+      }
+    }
+    for (const memory::desc& l : more) weights += Arena::block_bytes(l.get_size());
+    return {weights, size_t(ctx.threads) * scratch};
   }
 
   size_t workspace_bytes(int64_t h, int64_t w, const ExecContext& ctx) const override {
-    return size_t(ctx.threads) * plan_for(h, w, ctx)->scratch_bytes;
+    size_t scratch = 0;
+    for (int live = 1; live <= d_.kt; ++live) scratch = std::max(scratch, plan_for(h, w, live, ctx)->scratch_bytes);
+    return size_t(ctx.threads) * scratch;
   }
 
   void run(std::span<const void* const> in, std::span<void* const> out, int64_t h, int64_t w, void* workspace,
            const ExecContext& ctx) const override {
     ZT_CHECK(in.size() == size_t(d_.kt) + (out.size() - 1) * size_t(d_.stride_t));
-    std::shared_ptr<const Plan> plan = plan_for(h, w, ctx);
+    // Frames before the clip begins become padding, whose products the library leaves out.
+    int live = d_.kt;
+    for (; out.size() == 1 && live > 1 && !in.front(); --live) in = in.subspan(1);
+    std::shared_ptr<const Plan> plan = plan_for(h, w, live, ctx);
     auto handles = plan->primitives.borrow(state_->engine, ctx.threads);
     SingleThreaded one;
     parallel_for(ctx.threads, int64_t(out.size()) * plan->strips, [&](int64_t i) {
       size_t frame = size_t(i / plan->strips), thread = size_t(thread_index());
-      strip(*plan, handles[thread], in.subspan(frame * size_t(d_.stride_t), size_t(d_.kt)), out[frame], i % plan->strips,
+      strip(*plan, handles[thread], in.subspan(frame * size_t(d_.stride_t), size_t(live)), out[frame], i % plan->strips,
             static_cast<char*>(workspace) + thread * plan->scratch_bytes);
     });
   }
@@ -145,19 +159,19 @@ class DnnlConv final : public PackedConv {
   // and another layout than the favourite one falls to its reference code, a thousand times slower: see fits.
   memory::desc layout() const {
     constexpr int64_t kTypical = 64;
-    return make_pd(8, kTypical, any_layout()).weights_desc();
+    return make_pd(8, kTypical, d_.kt, any_layout()).weights_desc();
   }
 
   static bool is_fast(const convolution_forward::primitive_desc& pd) {
     return !std::string_view(pd.impl_info_str()).starts_with("ref");
   }
   // Whether strips of `rows` run well on the weights as packed.
-  bool fits(int64_t rows, int64_t w) const {
-    return rows == 0 || is_fast(make_pd(rows, w, packed_));
+  bool fits(int64_t rows, int64_t w, int live) const {
+    return rows == 0 || is_fast(make_pd(rows, w, live, packed_));
   }
 
-  // rows: of the strip's output. w: of the input frames.
-  convolution_forward::primitive_desc make_pd(int64_t rows, int64_t w, const memory::desc& weights) const {
+  // rows: of the strip's output. w: of the input frames. live: how many frames of the window there are, the last ones.
+  convolution_forward::primitive_desc make_pd(int64_t rows, int64_t w, int live, const memory::desc& weights) const {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     if (d_.accumulate && !staged_) {
@@ -167,11 +181,11 @@ class DnnlConv final : public PackedConv {
     }
     bool down = d_.space == ConvSpace::down2;
     int64_t left = down ? 0 : (d_.kw - 1) / 2, right = down ? 1 : d_.kw - 1 - left, step = down ? 2 : 1;
-    memory::desc src = frames(d_.in, d_.kt, window(d_, 0, rows).rows, w * scale(), math_);
+    memory::desc src = frames(d_.in, live, window(d_, 0, rows).rows, w * scale(), math_);
     memory::desc bias({d_.out}, memory::data_type::f32, memory::format_tag::a);
     memory::desc dst = frames(d_.out, 1, rows, conv_out_size(d_, d_.kh, w).w, staged_ ? DType::f32 : d_.result);
     convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias, dst,
-                                   spatial(1, step, step), spatial(0, 0, left), spatial(0, 0, right));
+                                   spatial(1, step, step), spatial(d_.kt - live, 0, left), spatial(0, 0, right));
     return convolution_forward::primitive_desc(desc, attr, state_->engine);
   }
 
@@ -187,46 +201,46 @@ class DnnlConv final : public PackedConv {
     return std::min(size.h, std::clamp((size.h + kStrips - 1) / kStrips, std::min(least, most), most));
   }
 
-  std::shared_ptr<const Plan> plan_for(int64_t h, int64_t w, const ExecContext& ctx) const {
+  std::shared_ptr<const Plan> plan_for(int64_t h, int64_t w, int live, const ExecContext& ctx) const {
     std::lock_guard lock(mutex_);
-    auto& slot = plans_[{h, w}];
-    if (!slot) slot = make_plan(h, w, ctx.arena);
+    auto& slot = plans_[{h, w, live}];
+    if (!slot) slot = make_plan(h, w, live, ctx.arena);
     return slot;
   }
 
   // Near `wanted`, a height whose full and last strips both fit the packed weights, or `wanted` itself.
-  int64_t fitting_rows(int64_t wanted, int64_t h, int64_t w) const {
+  int64_t fitting_rows(int64_t wanted, int64_t h, int64_t w, int live) const {
     for (int64_t step = 0; step <= std::max<int64_t>(1, wanted / 4); ++step) {
       for (int64_t rows : {wanted + step, wanted - step}) {
-        if (rows > 0 && rows <= h && fits(rows, w) && fits(h % rows, w)) return rows;
+        if (rows > 0 && rows <= h && fits(rows, w, live) && fits(h % rows, w, live)) return rows;
       }
     }
     return wanted;
   }
 
   // Without an arena only the sizes are right.
-  std::shared_ptr<const Plan> make_plan(int64_t h, int64_t w, Arena* arena) const {
+  std::shared_ptr<const Plan> make_plan(int64_t h, int64_t w, int live, Arena* arena) const {
     SingleThreaded one;
     size_t library = 0;
     auto plan = std::make_shared<Plan>();
     plan->h = h, plan->w = w, plan->size = conv_out_size(d_, h, w);
-    plan->rows = fitting_rows(strip_rows(plan->size, w), plan->size.h, w);
+    plan->rows = fitting_rows(strip_rows(plan->size, w), plan->size.h, w, live);
     plan->strips = (plan->size.h + plan->rows - 1) / plan->rows;
     for (size_t kind : {0, 1}) {
       int64_t rows = kind == 0 ? plan->rows : plan->size.h % plan->rows;
       if (rows == 0) continue;
-      auto pd = make_pd(rows, w, packed_);
+      auto pd = make_pd(rows, w, live, packed_);
       plan->weights[kind] = packed_weights_;
       if (!is_fast(pd)) {
-        auto better = make_pd(rows, w, any_layout());
-        if (kind == 0 || plan->layout_bytes == 0) plan->layout_bytes += Arena::block_bytes(better.weights_desc().get_size());
+        auto better = make_pd(rows, w, live, any_layout());
+        plan->layouts.push_back(better.weights_desc());
         memory weights = arena ? in_layout(better.weights_desc(), *arena) : memory();
         if (weights || !arena) pd = better, plan->weights[kind] = weights;
       }
       library = std::max(library, pd.scratchpad_desc().get_size());
       if (arena) plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
     }
-    plan->staged_at = align64(size_t(d_.kt * window(d_, 0, plan->rows).rows * w * scale() * d_.in) * dtype_size(math_));
+    plan->staged_at = align64(size_t(live * window(d_, 0, plan->rows).rows * w * scale() * d_.in) * dtype_size(math_));
     plan->library_at = plan->staged_at + (staged_ ? align64(size_t(plan->rows * plan->size.w * d_.out) * 4) : 0);
     plan->scratch_bytes = plan->library_at + align64(library);
     return plan;
@@ -276,7 +290,7 @@ class DnnlConv final : public PackedConv {
     Window win = window(d_, first, rows);
     size_t frame_bytes = size_t(win.rows * plan.w * scale() * d_.in) * dtype_size(math_);
     const char* src = scratch;
-    if (d_.kt == 1 && d_.kh == 1 && d_.space == ConvSpace::same && math_ == d_.compute && in[0]) {
+    if (in.size() == 1 && d_.kh == 1 && d_.space == ConvSpace::same && math_ == d_.compute && in[0]) {
       src = static_cast<const char*>(in[0]) + size_t(first) * frame_bytes / size_t(win.rows);  // no halo: read where it is
     } else {
       for (size_t t = 0; t < in.size(); ++t) copy_rows(plan, in[t], win, scratch + t * frame_bytes);
@@ -301,7 +315,8 @@ class DnnlConv final : public PackedConv {
   memory packed_weights_, packed_bias_;  // read by all threads
   mutable std::mutex mutex_;
   mutable std::vector<std::pair<Tensor, memory>> more_layouts_;  // guarded by mutex_
-  mutable std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Plan>> plans_;  // by input size; guarded by mutex_
+  // By input size and frames that are there; guarded by mutex_.
+  mutable std::map<std::tuple<int64_t, int64_t, int>, std::shared_ptr<const Plan>> plans_;
 };
 
 class DnnlConvBackend final : public ConvBackend {
