@@ -15,7 +15,7 @@ namespace zt {
 namespace cpu_attention {
 
 int next_pass(Walk& w, const Layout& lay, Chunk* chunks) {
-  constexpr float kLog2e = 1.44269504f;
+  constexpr float kLog2e = 1.44269504f, kMost = 1e38f;  // the end of the range would become infinite in base 2
   int n = 0, at = 0;
   while (w.block < w.count) {
     int64_t block = w.cols ? w.cols[w.block] : w.block;
@@ -28,7 +28,8 @@ int next_pass(Walk& w, const Layout& lay, Chunk* chunks) {
     int width = int(round_up(keys, lay.pairs * kLanes) / lay.pairs);
     if (at + width > kTileDwords) break;
     int64_t slot = block * w.chunks_per_block + w.part;
-    chunks[n++] = {w.k + slot * lay.k_dwords(), w.v + slot * lay.v_dwords(), keys, at, w.bias ? w.bias[block] * kLog2e : 0.f};
+    chunks[n++] = {w.k + slot * lay.k_dwords(), w.v + slot * lay.v_dwords(), keys, at,
+                   w.bias ? std::clamp(w.bias[block] * kLog2e, -kMost, kMost) : 0.f};
     at += width;
     ++w.part;
   }
@@ -38,6 +39,7 @@ int next_pass(Walk& w, const Layout& lay, Chunk* chunks) {
 namespace {
 
 constexpr size_t kGroupBytes = size_t(32) << 20;
+constexpr size_t kCacheBytes = size_t(1) << 20;
 constexpr size_t kAlign = 64;
 
 Layout make_layout(const TileKernel& t, int64_t head_dim, int block_k) {
@@ -57,7 +59,7 @@ Layout make_layout(const TileKernel& t, int64_t head_dim, int block_k) {
 struct Sizes {
   Layout lay;
   int64_t chunks_per_block, slots;  // packed chunks of a head
-  int64_t tiles_per_block, tiles;   // query tiles of a head
+  int64_t tile_rows, tiles_per_block, tiles;  // query tiles of a head
   int64_t heads, group;             // batch * heads, and how many are packed at a time
   size_t k_at, v_at, marks_at, order_at, scratch_at, scratch_bytes, bytes;
 };
@@ -91,11 +93,13 @@ Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const Attention
   z.lay = make_layout(t, p.head_dim, parts.k.block);
   z.chunks_per_block = (parts.k.block + kChunkKeys - 1) / kChunkKeys;
   z.slots = parts.k.count() * z.chunks_per_block;
-  // A dense plan reads the same keys whatever the query block, so its tiles are cut from all queries.
-  z.tiles_per_block = (parts.q.block + kTileRows - 1) / kTileRows;
-  z.tiles = plan.is_dense() ? (plan.nq() + kTileRows - 1) / kTileRows : parts.q.count() * z.tiles_per_block;
-  z.heads = p.batch * p.heads;
   size_t head_bytes = size_t(z.slots * (z.lay.k_dwords() + z.lay.v_dwords())) * 4;
+  // A dense plan reads the same keys whatever the query block, so its tiles are cut from all queries: small ones, which
+  // balance better, while a core's own cache holds the head.
+  z.tile_rows = plan.is_dense() && head_bytes <= kCacheBytes ? kTileRows / 2 : kTileRows;
+  z.tiles_per_block = (parts.q.block + z.tile_rows - 1) / z.tile_rows;
+  z.tiles = plan.is_dense() ? (plan.nq() + z.tile_rows - 1) / z.tile_rows : parts.q.count() * z.tiles_per_block;
+  z.heads = p.batch * p.heads;
   z.group = std::max<int64_t>(1, std::min(z.heads, int64_t(kGroupBytes / std::max<size_t>(head_bytes, 1))));
   Take take;
   z.k_at = take(size_t(z.group * z.slots * z.lay.k_dwords()) * 4);
@@ -180,9 +184,9 @@ class Run {
 
   // First token and count of a tile; no rows for the parts of a query block beyond its valid tokens.
   std::pair<int64_t, int64_t> tokens_of(int64_t tile) const {
-    if (plan_.is_dense()) return {tile * kTileRows, std::min<int64_t>(plan_.nq() - tile * kTileRows, kTileRows)};
-    int64_t block = tile / z_.tiles_per_block, skip = tile % z_.tiles_per_block * kTileRows;
-    return {plan_.q_starts()[size_t(block)] + skip, std::min<int64_t>(parts_.q.valid[size_t(block)] - skip, kTileRows)};
+    if (plan_.is_dense()) return {tile * z_.tile_rows, std::min(plan_.nq() - tile * z_.tile_rows, z_.tile_rows)};
+    int64_t block = tile / z_.tiles_per_block, skip = tile % z_.tiles_per_block * z_.tile_rows;
+    return {plan_.q_starts()[size_t(block)] + skip, std::min(parts_.q.valid[size_t(block)] - skip, z_.tile_rows)};
   }
 
   int64_t order(int64_t heads) const {

@@ -19,7 +19,7 @@
 
 namespace zt::cpu_attention {
 
-constexpr int kTileRows = 64;        // queries of a tile
+constexpr int kTileRows = 128;       // queries of a tile, at most
 constexpr int kChunkKeys = 64;       // keys of a packed chunk, at most
 constexpr int kTileDwords = 128;     // keys of one pass over the values, in dwords: P and V panel stay in L1
 constexpr int kMaxChunks = 8;        // chunks of a pass, each at least kLanes dwords wide
@@ -98,7 +98,7 @@ struct Walk {
 struct TileJob {
   Rows q, out;
   float* lse = nullptr;  // [rows] or null
-  int rows = 0;          // 1..kTileRows
+  int rows = 0;          // 1 .. kTileRows
   DType dtype = DType::f32;
   float log2_scale = 1;  // scale * log2(e)
   Walk walk;
