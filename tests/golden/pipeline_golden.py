@@ -30,7 +30,7 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
+from transformers import AutoTokenizer, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 TOKENIZER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "assets", "mini", "tokenizer")
 MAX_TOKENS = 512
@@ -67,6 +67,12 @@ def generator(*key):
     return torch.Generator().manual_seed(hash_text(json.dumps(key)))
 
 
+def seeded(*key):
+    """The same, and the global generator, which the public classes draw from, seeded alike."""
+    torch.manual_seed(hash_text(json.dumps(key)))
+    return generator(*key)
+
+
 def hash_text(s):
     h = 0xCBF29CE484222325
     for b in s.encode():
@@ -74,9 +80,12 @@ def hash_text(s):
     return h >> 1
 
 
-def randomise(model, g, table=None):
-    """Weights of unit gain, so that no layer's output is negligible; norms and biases away from 1 and 0."""
+def randomise(model, g, init):
+    """Weights of unit gain, so that no layer's output is negligible; norms and biases away from 1 and 0. Or, with
+    init "default", what the public class draws for itself."""
     with torch.no_grad():
+        if init == "default":
+            return model.eval().float()
         for name, p in model.named_parameters():
             r = torch.randn(p.shape, generator=g)
             leaf = name.rsplit(".", 1)[-1]
@@ -95,47 +104,56 @@ def randomise(model, g, table=None):
     return model.eval().float()
 
 
-def store(model, kind, folder):
+def store(model, c, folder):
     """Rounds to the stored type, saves, and leaves the model in float32."""
-    if kind == "bf16":
-        with torch.no_grad():
-            for p in model.parameters():
-                p.copy_(p.bfloat16().float())
-        copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
-    else:
-        model.save_pretrained(folder)
+    size = {"max_shard_size": "60KB"} if c.get("shards") else {}
+    if c["store"] == "f32":
+        model.save_pretrained(folder, **size)
+        return model
+    dtype = {"bf16": torch.bfloat16, "f16": torch.float16}[c["store"]]
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(p.to(dtype).float())
+    copy.deepcopy(model).to(dtype).save_pretrained(folder, **size)
     return model
 
 
 def make_text(name, c, parts):
-    config = UMT5Config(vocab_size=224, d_model=c["d_model"], d_kv=c["d_kv"], d_ff=c["d_ff"], num_layers=c["num_layers"],
-                        num_heads=c["num_heads"], relative_attention_num_buckets=c["buckets"],
-                        relative_attention_max_distance=c["distance"], feed_forward_proj="gated-gelu", tie_word_embeddings=True)
-    model = randomise(UMT5EncoderModel(config), generator("text", name, c))
+    g = seeded("text", name, c)
+    umt5 = c.get("kind", "umt5") == "umt5"
+    config = (UMT5Config if umt5 else T5Config)(
+        vocab_size=224, d_model=c["d_model"], d_kv=c["d_kv"], d_ff=c["d_ff"], num_layers=c["num_layers"], num_heads=c["num_heads"],
+        relative_attention_num_buckets=c["buckets"], relative_attention_max_distance=c["distance"],
+        feed_forward_proj=c.get("proj", "gated-gelu"), tie_word_embeddings=True)
+    model = randomise((UMT5EncoderModel if umt5 else T5EncoderModel)(config), g, c.get("init"))
     with torch.no_grad():  # T5 attends without 1 / sqrt(d): q carries it
         for n, p in model.named_parameters():
-            if n.endswith(".q.weight"):
+            if n.endswith(".q.weight") and c.get("init") != "default":
                 p.mul_(1.5 / math.sqrt(c["d_kv"]))
-    return store(model, c["store"], os.path.join(parts, name))
+    return store(model, c, os.path.join(parts, name))
 
 
 def make_vae(name, c, parts):
-    g = generator("vae", name, c)
-    mean = (0.7 * torch.randn(16, generator=g)).tolist()
-    std = (0.5 + 2.5 * torch.rand(16, generator=g)).tolist()
-    vae = AutoencoderKLWan(base_dim=c["base_dim"], z_dim=16, dim_mult=c["dim_mult"], num_res_blocks=c["num_res_blocks"], attn_scales=[],
-                           temperal_downsample=[False, True, True], latents_mean=mean, latents_std=std)
-    randomise(vae, g)
+    g = seeded("vae", name, c)
+    z_dim = c.get("z_dim", 16)
+    mean = (0.7 * torch.randn(z_dim, generator=g)).tolist()
+    std = (0.5 + 2.5 * torch.rand(z_dim, generator=g)).tolist()
+    vae = AutoencoderKLWan(base_dim=c["base_dim"], decoder_base_dim=c.get("decoder_base_dim"), z_dim=z_dim, dim_mult=c["dim_mult"],
+                           num_res_blocks=c["num_res_blocks"], attn_scales=[], temperal_downsample=c.get("temporal", [False, True, True]),
+                           latents_mean=mean, latents_std=std)
+    randomise(vae, g, c.get("init"))
+    if c.get("init") == "default":
+        return store(vae, c, os.path.join(parts, name))
     with torch.no_grad():  # frames spread over the range, encodings of order 1
         vae.decoder.conv_out.weight.mul_(0.01)
         vae.decoder.conv_out.bias.mul_(0.01)
-        z = denormalise(vae, torch.randn((1, 16, 2, 4, 4), generator=g))
+        z = denormalise(vae, torch.randn((1, z_dim, 2, 4, 4), generator=g))
         scale = 0.4 / vae.decode(z, return_dict=False)[0].std()
         vae.decoder.conv_out.weight.mul_(scale)
         vae.decoder.conv_out.bias.mul_(scale)
         scale = 1.5 / vae.encode(torch.rand((1, 3, 5, 32, 32), generator=g) * 2 - 1).latent_dist.mode().std()
         vae.quant_conv.weight.mul_(scale)
-    return store(vae, c["store"], os.path.join(parts, name))
+    return store(vae, c, os.path.join(parts, name))
 
 
 def per_channel(vae, values):
@@ -163,13 +181,14 @@ def make_case(c, text, vae, tokenizer, out):
     folder = os.path.join(out, c["name"])
     parts = os.path.join(out, "parts")
     os.makedirs(folder, exist_ok=True)
-    g = generator("case", c)
+    g = seeded("case", c)
+    z_dim = vae.config.z_dim
     transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=c["heads"], attention_head_dim=c["head_dim"], in_channels=16, out_channels=16,
+        patch_size=(1, 2, 2), num_attention_heads=c["heads"], attention_head_dim=c["head_dim"], in_channels=z_dim, out_channels=z_dim,
         text_dim=text.config.d_model, freq_dim=c["freq"], ffn_dim=c["ffn"], num_layers=c["layers"],
         cross_attn_norm=c.get("cross_attn_norm", True), qk_norm="rms_norm_across_heads", eps=1e-6)
-    randomise(transformer, g)
-    shape = (1, 16, (c["frames"] - 1) // 4 + 1, c["height"] // 8, c["width"] // 8)
+    randomise(transformer, g, c.get("init"))
+    shape = (1, z_dim, (c["frames"] - 1) // 2 ** sum(vae.config.temperal_downsample) + 1, c["height"] // 8, c["width"] // 8)
     init = torch.randn(shape, generator=g)
     velocity_t = torch.tensor([float(torch.randint(1, 1000, (1,), generator=g)) + (0.25 if c["sampler"] == "euler" else 0.0)])
     pipe = WanPipeline(tokenizer=tokenizer, text_encoder=text, transformer=transformer, vae=vae, scheduler=make_scheduler(c))
@@ -177,10 +196,11 @@ def make_case(c, text, vae, tokenizer, out):
 
     embeds = pipe.encode_prompt(c["prompt"], c["negative"], c["guidance"] > 1, max_sequence_length=MAX_TOKENS)
     with torch.no_grad():  # velocities of order 1
-        v = transformer(init, velocity_t, embeds[0], return_dict=False)[0]
-        transformer.proj_out.weight.div_(v.std())
-        transformer.proj_out.bias.div_(v.std())
-        store(transformer, c["store"], os.path.join(folder, "transformer"))
+        if c.get("init") != "default":
+            v = transformer(init, velocity_t, embeds[0], return_dict=False)[0]
+            transformer.proj_out.weight.div_(v.std())
+            transformer.proj_out.bias.div_(v.std())
+        store(transformer, c, os.path.join(folder, "transformer"))
         velocity = transformer(init, velocity_t, embeds[0], return_dict=False)[0]
         latents = pipe(c["prompt"], negative_prompt=c["negative"], height=c["height"], width=c["width"], num_frames=c["frames"],
                        num_inference_steps=c["steps"], guidance_scale=c["guidance"], latents=init.clone(), output_type="latent",
@@ -231,15 +251,20 @@ def random_case(i, seed):
     g = generator("extra", seed, i)
     pick = lambda *options: options[int(torch.randint(0, len(options), (1,), generator=g))]
     words = lambda n: " ".join(pick(*WORDS) for _ in range(n))
-    text = dict(d_model=pick(16, 32, 40, 64), d_kv=pick(6, 8, 16), d_ff=pick(30, 37, 64, 128), num_layers=pick(1, 2, 3, 5), num_heads=pick(1, 2, 3, 4),
-                buckets=pick(8, 16, 32), distance=pick(16, 20, 64, 128), store=pick("f32", "bf16"))
-    vae = dict(base_dim=pick(3, 4, 8, 12), dim_mult=pick([1, 1, 1, 1], [1, 2, 4, 4], [1, 2, 2, 4]), num_res_blocks=pick(1, 2), store=pick("f32", "bf16"))
+    init = lambda: pick("unit gain", "unit gain", "default")
+    stored = lambda: dict(store=pick("f32", "bf16", "f16"), shards=pick(False, False, True), init=init())
+    text = dict(kind=pick("umt5", "umt5", "umt5", "t5"), proj=pick("gated-gelu", "gated-gelu", "relu"), d_model=pick(16, 32, 40, 64),
+                d_kv=pick(6, 8, 16), d_ff=pick(30, 37, 64, 128), num_layers=pick(1, 2, 3, 5), num_heads=pick(1, 2, 3, 4),
+                buckets=pick(8, 16, 32), distance=pick(16, 20, 64, 128), **stored())
+    vae = dict(base_dim=pick(3, 4, 8, 12), decoder_base_dim=pick(None, None, None, 6), z_dim=pick(16, 16, 16, 8, 4), num_res_blocks=pick(1, 2),
+               dim_mult=pick([1, 1, 1, 1], [1, 2, 4, 4], [1, 2, 2, 4]),
+               temporal=pick([False, True, True], [False, True, True], [True, True, False], [False, False, True]), **stored())
     case = dict(name=f"extra_{seed}_{i:02d}", heads=pick(1, 2, 3, 4), head_dim=pick(6, 8, 10, 12, 14, 16, 24, 32, 40, 64, 96, 128), layers=pick(1, 2, 3),
                 ffn=pick(32, 50, 63, 96, 128), freq=pick(32, 64, 256), text=f"text_{seed}_{i:02d}", vae=f"vae_{seed}_{i:02d}",
-                width=16 * pick(1, 2, 3, 4, 5, 6, 7), height=16 * pick(1, 2, 3, 4, 5, 6, 7), frames=pick(1, 5, 9, 13, 17),
+                width=16 * pick(1, 2, 3, 4, 5, 6, 7, 13), height=16 * pick(1, 2, 3, 4, 5, 6, 7, 11), frames=pick(1, 5, 9, 13, 17),
                 sampler=pick("unipc", "euler", "dpm++"), steps=pick(1, 2, 3, 4, 6, 15, 16), guidance=pick(1.0, 0.0, 1.5, 4.0, 6.5),
-                flow_shift=pick(1.0, 2.5, 3.0, 5.0, 8.0), prompt=words(pick(0, 1, 3, 10, 40)), negative=words(pick(0, 0, 2, 12)),
-                store=pick("f32", "bf16"), cross_attn_norm=pick(True, True, True, False))
+                flow_shift=pick(1.0, 2.5, 3.0, 5.0, 8.0), prompt=words(pick(0, 1, 3, 10, 40, 300)), negative=words(pick(0, 0, 2, 12)),
+                cross_attn_norm=pick(True, True, True, False), **stored())
     return case, text, vae
 
 
