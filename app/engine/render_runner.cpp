@@ -26,6 +26,9 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   ZT_ASSIGN_OR_RETURN(p.pipeline, host.open(p.job));
   const ModelFolder& model = p.pipeline->model();
   ZT_ASSIGN_OR_RETURN(p.latent, latent_shape(model, clip_shape(s)));
+  double shift = s.flow_shift > 0 ? s.flow_shift : model.scheduler.flow_shift;
+  ZT_RETURN_IF_ERROR(make_schedule(p.job.sampler, s.steps, shift, model.scheduler.train_timesteps).status());
+  if (s.init_latents.empty() || p.job.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(p.job.rng, p.latent.count()));
   p.guided = s.cfg_scale > 1;
   auto cut = [&](const TokenIds& ids, const char* field) {
     if (ids.truncated) control.note(fmt::format("{}: longer than the model reads, cut to its first {} tokens", field, model.max_text_tokens));
@@ -83,13 +86,13 @@ class RenderRunner final : public JobRunner {
 
  private:
   Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) {
-    clock.enter(JobState::loading);
     Plan p;
     ZT_ASSIGN_OR_RETURN(p.job, host_->begin(spec, JobKind::render, control));
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
     ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host_->places().version));
+    clock.enter(JobState::loading);
     ZT_RETURN_IF_ERROR(plan_render(*host_, p, control, result));
     const ExecContext& ctx = host_->ctx();
     const ModelFolder& model = p.pipeline->model();

@@ -113,6 +113,7 @@ Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest&
   ZT_ASSIGN_OR_RETURN(Shape shape, latent_shape(model_, clip));
   const SchedulerConfig& s = model_.scheduler;
   ZT_ASSIGN_OR_RETURN(Schedule schedule, make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps));
+  if (!r.init_latents || r.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(r.rng, shape.count()));
   ZT_RETURN_IF_ERROR(load_transformer(ctx));
   ZT_RETURN_IF_ERROR(transformer_->prepare(shape, ctx));
   ZT_ASSIGN_OR_RETURN(auto sampler, Sampler::make(r.sampler, std::move(schedule), shape, ctx));
