@@ -1,4 +1,5 @@
 // Attention as it is defined: per query, logits of the kept keys, softmax, weighted sum. Double arithmetic.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,75 +10,78 @@
 namespace zt {
 namespace {
 
-int64_t index(const TensorView& t, int64_t b, int64_t h, int64_t n) { return b * t.stride(0) + h * t.stride(1) + n * t.stride(2); }
-
-// fn(key, bias) for every kept key of the query block.
-template <class F>
-void for_each_key(const AttentionPlan& plan, int64_t list_set, int64_t q_block, F&& fn) {
-  const PlanParts& p = plan.parts();
-  auto block = [&](int64_t c) {
-    double bias = p.k_bias.empty() ? 0 : double(p.k_bias[size_t(c)]);
-    for (int64_t k = plan.k_starts()[size_t(c)]; k < plan.k_starts()[size_t(c) + 1]; ++k) fn(k, bias);
-  };
-  if (plan.is_dense()) {
-    for (int64_t c = 0; c < p.k.count(); ++c) block(c);
-    return;
-  }
-  size_t row = size_t(list_set * p.q.count() + q_block);
-  for (int64_t i = p.row_offsets[row]; i < p.row_offsets[row + 1]; ++i) block(p.cols[size_t(i)]);
-}
-
 class RefAttention final : public AttentionExecutor {
  public:
   std::string_view name() const override { return "ref"; }
-  std::string why_not(const AttentionPlan&, const AttentionProblem&, const ExecContext&) const override { return {}; }
+  std::string why_not(const AttentionPlan& plan, const AttentionProblem&, const ExecContext&) const override {
+    return plan.has_linear() ? "has no linear part" : "";
+  }
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {
-    return thread_doubles(plan, p) * sizeof(double) * size_t(std::max(1, ctx.threads));
+    return thread_bytes(plan, p) * size_t(std::max(1, ctx.threads));
   }
 
   void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace, const ExecContext& ctx) const override {
-    int sets = plan.parts().heads;
-    ZT_CHECK(plan.is_dense() || sets == 1 || sets == p.heads);
+    ZT_CHECK(plan.model_heads() == 0 || plan.model_heads() == p.heads);
     ZT_CHECK(a.q.dim(2) == plan.nq() && a.k.dim(2) == plan.nk() && a.v.dim(2) == plan.nk() && a.out.dim(2) == plan.nq());
-    int64_t blocks = plan.parts().q.count();
-    parallel_for(ctx.threads, p.batch * p.heads * blocks, [&](int64_t task) {
-      int64_t bh = task / blocks, b = bh / p.heads, h = bh % p.heads, block = task % blocks;
-      double* scratch = static_cast<double*>(workspace) + thread_doubles(plan, p) * size_t(thread_index());
-      for (int64_t q = plan.q_starts()[size_t(block)]; q < plan.q_starts()[size_t(block) + 1]; ++q) {
-        double lse = row(plan, p, a, b, h, sets == 1 ? 0 : h, block, q, scratch);
-        if (a.lse) a.lse.as<float>()[bh * plan.nq() + q] = float(lse);
-      }
+    parallel_for(ctx.threads, p.batch * p.heads * plan.nq(), [&](int64_t i) {
+      Row r{plan, p, a, i / (p.heads * plan.nq()), i / plan.nq() % p.heads, i % plan.nq(), nullptr, nullptr, nullptr};
+      r.logits = reinterpret_cast<double*>(static_cast<char*>(workspace) + thread_bytes(plan, p) * size_t(thread_index()));
+      r.out = r.logits + plan.nk();
+      r.keep = reinterpret_cast<uint8_t*>(r.out + p.head_dim);
+      double lse = r.run();
+      if (a.lse) a.lse.as<float>()[i] = float(lse);
     });
   }
 
  private:
-  static size_t thread_doubles(const AttentionPlan& plan, const AttentionProblem& p) { return size_t(plan.nk() + p.head_dim); }
-
-  static double row(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, int64_t b, int64_t h, int64_t set,
-                    int64_t block, int64_t q, double* scratch) {
-    double scale = p.scale != 0 ? double(p.scale) : 1 / std::sqrt(double(p.head_dim));
-    double *out = scratch, *logits = scratch + p.head_dim;
-    double most = -std::numeric_limits<double>::infinity();
-    int64_t n = 0;
-    for_each_key(plan, set, block, [&](int64_t k, double bias) {
-      double dot = 0;
-      for (int64_t c = 0; c < p.head_dim; ++c) {
-        dot += double(load_float(a.q.data, p.dtype, index(a.q, b, h, q) + c)) * double(load_float(a.k.data, p.dtype, index(a.k, b, h, k) + c));
-      }
-      logits[n] = dot * scale + bias;
-      most = std::max(most, logits[n++]);
-    });
-    for (int64_t c = 0; c < p.head_dim; ++c) out[c] = 0;
-    double sum = 0, shift = std::isinf(most) && most < 0 ? 0 : most;
-    n = 0;
-    for_each_key(plan, set, block, [&](int64_t k, double) {
-      double w = std::exp(logits[n++] - shift);
-      sum += w;
-      for (int64_t c = 0; c < p.head_dim; ++c) out[c] += w * double(load_float(a.v.data, p.dtype, index(a.v, b, h, k) + c));
-    });
-    for (int64_t c = 0; c < p.head_dim; ++c) store_float(a.out.data, p.dtype, index(a.out, b, h, q) + c, sum == 0 ? 0.f : float(out[c] / sum));
-    return shift + std::log(sum);
+  static size_t thread_bytes(const AttentionPlan& plan, const AttentionProblem& p) {
+    return size_t(plan.nk() + p.head_dim) * 8 + size_t(plan.nk() + 63) / 64 * 64;
   }
+
+  struct Row {
+    const AttentionPlan& plan;
+    const AttentionProblem& p;
+    const AttentionArgs& a;
+    int64_t b, h, q;
+    double *logits, *out;
+    uint8_t* keep;
+
+    double load(const TensorView& t, int64_t n, int64_t c) const {
+      return double(load_float(t.data, p.dtype, b * t.stride(0) + h * t.stride(1) + n * t.stride(2) + c));
+    }
+    double bias(int64_t key) const {
+      const PlanParts& parts = plan.parts();
+      if (parts.k_bias.empty()) return 0;
+      int set = parts.k_order.set_of(h);
+      int64_t slot = set < 0 ? key : parts.k_order.inverse[size_t(set * plan.nk() + key)];
+      auto next = std::upper_bound(plan.k_starts().begin(), plan.k_starts().end(), slot);
+      return double(parts.k_bias[size_t(next - plan.k_starts().begin() - 1)]);
+    }
+
+    double run() {
+      double scale = p.scale != 0 ? double(p.scale) : 1 / std::sqrt(double(p.head_dim));
+      double most = -std::numeric_limits<double>::infinity();
+      plan.expand_row(h, q, {keep, size_t(plan.nk())});
+      for (int64_t k = 0; k < plan.nk(); ++k) {
+        if (!keep[k]) continue;
+        double dot = 0;
+        for (int64_t c = 0; c < p.head_dim; ++c) dot += load(a.q, q, c) * load(a.k, k, c);
+        logits[k] = dot * scale + bias(k);
+        most = std::max(most, logits[k]);
+      }
+      double sum = 0, shift = std::isinf(most) && most < 0 ? 0 : most;
+      std::fill(out, out + p.head_dim, 0.0);
+      for (int64_t k = 0; k < plan.nk(); ++k) {
+        if (!keep[k]) continue;
+        double w = std::exp(logits[k] - shift);
+        sum += w;
+        for (int64_t c = 0; c < p.head_dim; ++c) out[c] += w * load(a.v, k, c);
+      }
+      int64_t at = b * a.out.stride(0) + h * a.out.stride(1) + q * a.out.stride(2);
+      for (int64_t c = 0; c < p.head_dim; ++c) store_float(a.out.data, p.dtype, at + c, sum == 0 ? 0.f : float(out[c] / sum));
+      return shift + std::log(sum);
+    }
+  };
 };
 
 }  // namespace

@@ -60,6 +60,19 @@ TEST_P(AttentionAccuracy, RandomLists) {
   }
 }
 
+TEST_P(AttentionAccuracy, MasksOrdersAndHeadMaps) {
+  Random random(13);
+  for (int i = 0; i < 8; ++i) {
+    int blocks[] = {7, 16, 64, 64, 100, 200};
+    AttentionShape s{1, 3, 1 + random.below(200), 1 + random.below(300), i % 2 ? 64 : 32};
+    int block_q = blocks[random.below(6)], block_k = blocks[random.below(6)];
+    PlanPtr lists = random_plan(s, 2, block_q, block_k, 0.7, i % 2 == 0, uint64_t(i));
+    PlanPtr plan = with_masks_orders_and_head_map(*lists, 3, uint64_t(i));
+    AttentionInputs in(s, GetParam().dtype, true, 37 * uint64_t(i));
+    check(*plan, in, fmt::format("case {}: {} blocks {} x {}", i, s.str(), block_q, block_k));
+  }
+}
+
 TEST_P(AttentionAccuracy, OtherScales) {
   AttentionShape s{1, 2, 100, 100, 64};
   AttentionInputs in(s, GetParam().dtype, true, 5);

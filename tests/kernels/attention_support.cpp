@@ -44,15 +44,18 @@ class Guarded {
   Tensor store_;
 };
 
-// Keys of a query block with their bias, from the plan's public data.
-std::vector<std::pair<int64_t, float>> keys_of(const AttentionPlan& plan, int64_t set, int64_t block) {
-  const PlanParts& p = plan.parts();
+// Keys of a query with their bias, from the plan's expanded mask.
+std::vector<std::pair<int64_t, float>> keys_of(const AttentionPlan& plan, int64_t head, int64_t q) {
+  std::vector<uint8_t> keep(size_t(plan.nk()));
+  plan.expand_row(head, q, keep);
+  int set = plan.parts().k_order.set_of(head);
   std::vector<std::pair<int64_t, float>> keys;
-  size_t row = size_t(set * p.q.count() + block);
-  int64_t n = plan.is_dense() ? p.k.count() : p.row_offsets[row + 1] - p.row_offsets[row];
-  for (int64_t i = 0; i < n; ++i) {
-    size_t c = plan.is_dense() ? size_t(i) : size_t(p.cols[size_t(p.row_offsets[row] + i)]);
-    for (int64_t k = plan.k_starts()[c]; k < plan.k_starts()[c + 1]; ++k) keys.emplace_back(k, p.k_bias.empty() ? 0.f : p.k_bias[c]);
+  for (size_t block = 0; block + 1 < plan.k_starts().size(); ++block) {
+    float bias = plan.parts().k_bias.empty() ? 0.f : plan.parts().k_bias[block];
+    for (int64_t slot = plan.k_starts()[block]; slot < plan.k_starts()[block + 1]; ++slot) {
+      int64_t key = set < 0 ? slot : plan.parts().k_order.order[size_t(set * plan.nk() + slot)];
+      if (keep[size_t(key)]) keys.emplace_back(key, bias);
+    }
   }
   return keys;
 }
@@ -141,36 +144,33 @@ AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& 
 
 AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
   const AttentionShape& s = in.shape;
-  const PlanParts& parts = plan.parts();
   float factor = scale != 0 ? scale : 1 / std::sqrt(float(s.d));
   AttentionResult r{"naive", std::vector<float>(size_t(s.batch * s.heads * s.nq * s.d)), std::vector<float>(size_t(s.batch * s.heads * s.nq))};
   std::vector<float> qs = to_floats(in.args.q), ks = to_floats(in.args.k), vs = to_floats(in.args.v);
   for (int64_t bh = 0; bh < s.batch * s.heads; ++bh) {
     int64_t h = bh % s.heads;
     auto row_of = [&](const std::vector<float>& t, int64_t n, int64_t i) { return t.data() + (bh * n + i) * s.d; };
-    for (int64_t block = 0; block < parts.q.count(); ++block) {
-      auto keys = keys_of(plan, parts.heads == 1 ? 0 : h, block);
+    for (int64_t q = 0; q < s.nq; ++q) {
+      auto keys = keys_of(plan, h, q);
       std::vector<float> logits(keys.size());
-      for (int64_t q = plan.q_starts()[size_t(block)]; q < plan.q_starts()[size_t(block) + 1]; ++q) {
-        float most = -std::numeric_limits<float>::infinity(), sum = 0;
-        for (size_t i = 0; i < keys.size(); ++i) {
-          float dot = 0;
-          const float *x = row_of(qs, s.nq, q), *y = row_of(ks, s.nk, keys[i].first);
-          for (int64_t c = 0; c < s.d; ++c) dot += x[c] * y[c];
-          logits[i] = dot * factor + keys[i].second;
-          most = std::max(most, logits[i]);
-        }
-        float* out = r.out.data() + (bh * s.nq + q) * s.d;
-        for (size_t i = 0; i < keys.size(); ++i) {
-          float w = std::exp(logits[i] - most);
-          sum += w;
-          float kept = rounded(w, in.dtype);
-          const float* v = row_of(vs, s.nk, keys[i].first);
-          for (int64_t c = 0; c < s.d; ++c) out[c] += kept * v[c];
-        }
-        for (int64_t c = 0; c < s.d; ++c) out[c] = keys.empty() ? 0.f : rounded(out[c] / sum, in.dtype);
-        r.lse[size_t(bh * s.nq + q)] = most + std::log(sum);
+      float most = -std::numeric_limits<float>::infinity(), sum = 0;
+      for (size_t i = 0; i < keys.size(); ++i) {
+        float dot = 0;
+        const float *x = row_of(qs, s.nq, q), *y = row_of(ks, s.nk, keys[i].first);
+        for (int64_t c = 0; c < s.d; ++c) dot += x[c] * y[c];
+        logits[i] = dot * factor + keys[i].second;
+        most = std::max(most, logits[i]);
       }
+      float* out = r.out.data() + (bh * s.nq + q) * s.d;
+      for (size_t i = 0; i < keys.size(); ++i) {
+        float w = std::exp(logits[i] - most);
+        sum += w;
+        float kept = rounded(w, in.dtype);
+        const float* v = row_of(vs, s.nk, keys[i].first);
+        for (int64_t c = 0; c < s.d; ++c) out[c] += kept * v[c];
+      }
+      for (int64_t c = 0; c < s.d; ++c) out[c] = keys.empty() ? 0.f : rounded(out[c] / sum, in.dtype);
+      r.lse[size_t(bh * s.nq + q)] = most + std::log(sum);
     }
   }
   return r;
@@ -199,6 +199,44 @@ PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int blo
     p.row_offsets.push_back(int64_t(p.cols.size()));
   }
   for (int64_t c = 0; c < p.k.count() && bias; ++c) p.k_bias.push_back(random.normal() * 3);
+  return must(AttentionPlan::make(std::move(p)));
+}
+
+PlanPtr with_masks_orders_and_head_map(const AttentionPlan& plan, int64_t heads, uint64_t seed) {
+  Random random(seed);
+  PlanParts p = plan.parts();
+  for (int set = 0; set < p.heads; ++set) {
+    for (int64_t row = 0; row < p.q.count(); ++row) {
+      for (int32_t c : plan.row(set, row).cols) {
+        if (random.below(2)) {
+          p.mask_of.push_back(-1);
+          continue;
+        }
+        p.mask_of.push_back(int32_t(p.mask_count()));
+        size_t at = p.mask_words.size();
+        p.mask_words.resize(at + size_t(p.mask_size()));
+        double keep = random.uniform();  // of each pair; some rows end up without a key of the block
+        for (int64_t r = 0; r < p.q.valid[size_t(row)]; ++r) {
+          for (int64_t k = 0; k < p.k.valid[size_t(c)]; ++k) {
+            bool first = r == 0 && k == 0;  // a mask keeps at least one pair
+            if (first || random.uniform() < keep) p.mask_words[at + size_t(r * p.mask_row_words() + k / 64)] |= uint64_t(1) << (k % 64);
+          }
+        }
+      }
+    }
+  }
+  auto shuffled = [&](int64_t tokens) {
+    TokenOrder o{2, {}, {}, {}};
+    for (int set = 0; set < 2; ++set) {
+      size_t at = o.order.size();
+      for (int64_t i = 0; i < tokens; ++i) o.order.push_back(int32_t(i));
+      for (int64_t i = tokens - 1; i > 0; --i) std::swap(o.order[at + size_t(i)], o.order[at + size_t(random.below(i + 1))]);
+    }
+    for (int64_t h = 0; h < heads; ++h) o.head_set.push_back(int32_t(random.below(3)) - 1);
+    return o;
+  };
+  p.q_order = shuffled(plan.nq()), p.k_order = shuffled(plan.nk());
+  for (int64_t h = 0; h < heads; ++h) p.head_set.push_back(int32_t(random.below(p.heads)));
   return must(AttentionPlan::make(std::move(p)));
 }
 

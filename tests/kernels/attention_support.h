@@ -53,6 +53,8 @@ AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs
 
 // Random valid counts and lists; about `keep` of the blocks, some rows empty.
 PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int block_k, double keep, bool bias, uint64_t seed);
+// The same lists with masks on half of the blocks, tokens of some heads shuffled, and heads that share lists.
+PlanPtr with_masks_orders_and_head_map(const AttentionPlan& plan, int64_t heads, uint64_t seed);
 PlanPtr all_blocks_plan(int64_t nq, int64_t nk, int block_q, int block_k);
 
 // Each instruction set of this machine above generic with each storage type, and the executor that must take it.

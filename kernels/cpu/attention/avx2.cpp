@@ -40,6 +40,10 @@ struct Vec {
   static Mask first_lanes(int n) {
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
   }
+  static Mask lanes_of(uint64_t bits) {
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(int(bits & 255)), lane), lane));
+  }
   static F keep(Mask m, F x) { return _mm256_and_ps(m, x); }
   static F keep_or(Mask m, F x, float other) { return _mm256_blendv_ps(set(other), x, m); }
   static bool any_not_below(F x, float limit) { return _mm256_movemask_ps(_mm256_cmp_ps(x, set(limit), _CMP_NLT_UQ)) != 0; }

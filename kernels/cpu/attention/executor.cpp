@@ -28,8 +28,11 @@ int next_pass(Walk& w, const Layout& lay, Chunk* chunks) {
     int width = int(round_up(keys, lay.pairs * kLanes) / lay.pairs);
     if (at + width > kTileDwords) break;
     int64_t slot = block * w.chunks_per_block + w.part;
+    // A word of a mask row covers the keys of a chunk.
+    int32_t m = w.masks ? w.masks[w.block] : -1;
+    const uint64_t* mask = m < 0 ? nullptr : w.mask_words + m * w.mask_size + w.part;
     chunks[n++] = {w.k + slot * lay.k_dwords(), w.v + slot * lay.v_dwords(), keys, at,
-                   w.bias ? std::clamp(w.bias[block] * kLog2e, -kMost, kMost) : 0.f};
+                   w.bias ? std::clamp(w.bias[block] * kLog2e, -kMost, kMost) : 0.f, mask, w.mask_row};
     at += width;
     ++w.part;
   }
@@ -112,9 +115,15 @@ Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const Attention
   return z;
 }
 
-Rows rows_of(const TensorView& t, int64_t batch, int64_t head, int64_t token) {
-  int64_t at = batch * t.stride(0) + head * t.stride(1) + token * t.stride(2);
-  return {static_cast<char*>(t.data) + at * int64_t(dtype_size(t.dtype)), t.stride(2)};
+// Rows from a slot on; `order` names the token of each slot, null = in place.
+Rows rows_of(const TensorView& t, int64_t batch, int64_t head, int64_t slot, const int32_t* order) {
+  int64_t at = batch * t.stride(0) + head * t.stride(1) + (order ? 0 : slot * t.stride(2));
+  return {static_cast<char*>(t.data) + at * int64_t(dtype_size(t.dtype)), t.stride(2), order ? order + slot : nullptr};
+}
+
+const int32_t* order_of(const TokenOrder& o, int64_t head, int64_t tokens) {
+  int set = o.set_of(head);
+  return set < 0 ? nullptr : o.order.data() + set * tokens;
 }
 
 class Run {
@@ -159,7 +168,7 @@ class Run {
     carve(z_.lay, base_ + z_.scratch_at + z_.scratch_bytes * size_t(thread_index()), &s);
     return s;
   }
-  int64_t list_set(int64_t head) const { return parts_.heads == 1 ? 0 : head % p_.heads; }
+  int64_t list_set(int64_t head) const { return plan_.set_of(head % p_.heads); }
   const int64_t* row(int64_t set, int64_t block) const { return parts_.row_offsets.data() + set * parts_.q.count() + block; }
 
   // Key blocks that no list names are not packed.
@@ -177,13 +186,13 @@ class Run {
     int64_t keys = std::min<int64_t>(parts_.k.valid[size_t(block)] - part * kChunkKeys, kChunkKeys);
     if (keys <= 0) return;
     if (!plan_.is_dense() && !base_[z_.marks_at + size_t(list_set(head) * parts_.k.count() + block)]) return;
-    int64_t token = plan_.k_starts()[size_t(block)] + part * kChunkKeys;
-    t_.pack(z_.lay, {rows_of(a_.k, head / p_.heads, head % p_.heads, token), rows_of(a_.v, head / p_.heads, head % p_.heads, token),
-                     int(keys), p_.dtype, packed_k(in_group, slot), packed_v(in_group, slot)}, scratch());
+    int64_t first = plan_.k_starts()[size_t(block)] + part * kChunkKeys, b = head / p_.heads, h = head % p_.heads;
+    const int32_t* order = order_of(parts_.k_order, h, plan_.nk());
+    t_.pack(z_.lay, {rows_of(a_.k, b, h, first, order), rows_of(a_.v, b, h, first, order), int(keys), p_.dtype, packed_k(in_group, slot), packed_v(in_group, slot)}, scratch());
   }
 
-  // First token and count of a tile; no rows for the parts of a query block beyond its valid tokens.
-  std::pair<int64_t, int64_t> tokens_of(int64_t tile) const {
+  // First slot and count of a tile; no rows for the parts of a query block beyond its valid tokens.
+  std::pair<int64_t, int64_t> slots_of(int64_t tile) const {
     if (plan_.is_dense()) return {tile * z_.tile_rows, std::min(plan_.nq() - tile * z_.tile_rows, z_.tile_rows)};
     int64_t block = tile / z_.tiles_per_block, skip = tile % z_.tiles_per_block * z_.tile_rows;
     return {plan_.q_starts()[size_t(block)] + skip, std::min(parts_.q.valid[size_t(block)] - skip, z_.tile_rows)};
@@ -194,7 +203,7 @@ class Run {
     int64_t n = 0;
     for (int64_t h = 0; h < heads; ++h) {
       for (int64_t tile = 0; tile < z_.tiles; ++tile) {
-        if (tokens_of(tile).second <= 0) continue;
+        if (slots_of(tile).second <= 0) continue;
         int64_t keys = 0;
         if (!plan_.is_dense()) {
           const int64_t* r = row(list_set(first_ + h), tile / z_.tiles_per_block);
@@ -212,11 +221,12 @@ class Run {
 
   void attend(const Unit& u) const {
     int64_t head = first_ + u.head, b = head / p_.heads, h = head % p_.heads;
-    auto [token, rows] = tokens_of(u.tile);
+    auto [first, rows] = slots_of(u.tile);
+    const int32_t* order = order_of(parts_.q_order, h, plan_.nq());
     TileJob job;
-    job.q = rows_of(a_.q, b, h, token);
-    job.out = rows_of(a_.out, b, h, token);
-    if (a_.lse) job.lse = static_cast<float*>(a_.lse.data) + head * plan_.nq() + token;
+    job.q = rows_of(a_.q, b, h, first, order);
+    job.out = rows_of(a_.out, b, h, first, order);
+    if (a_.lse) job.lse = static_cast<float*>(a_.lse.data) + head * plan_.nq() + (order ? 0 : first);
     job.rows = int(rows);
     job.dtype = p_.dtype;
     float scale = p_.scale != 0 ? p_.scale : float(1 / std::sqrt(double(p_.head_dim)));
@@ -232,6 +242,11 @@ class Run {
       const int64_t* r = row(list_set(head), u.tile / z_.tiles_per_block);
       w.cols = parts_.cols.data() + r[0];
       w.count = r[1] - r[0];
+      if (plan_.has_masks()) {
+        w.masks = parts_.mask_of.data() + r[0];
+        w.mask_size = parts_.mask_size(), w.mask_row = parts_.mask_row_words();
+        w.mask_words = parts_.mask_words.data() + u.tile % z_.tiles_per_block * z_.tile_rows * w.mask_row;
+      }
     }
     t_.attend(z_.lay, job, scratch());
   }
@@ -246,9 +261,10 @@ class TileExecutor final : public AttentionExecutor {
     if (p.dtype != DType::bf16 && !(p.dtype == DType::f32 && t_.takes_f32)) {
       return fmt::format("takes {}, not {}", t_.takes_f32 ? "f32 and bf16" : "bf16", dtype_name(p.dtype));
     }
-    if (!plan.is_dense() && plan.parts().heads != 1 && plan.parts().heads != p.heads) {
-      return fmt::format("the plan has lists for {} heads, the problem {}", plan.parts().heads, p.heads);
+    if (plan.model_heads() != 0 && plan.model_heads() != p.heads) {
+      return fmt::format("the plan is made for {} heads, the problem has {}", plan.model_heads(), p.heads);
     }
+    if (plan.has_linear()) return "has no linear part";
     return {};
   }
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {

@@ -57,10 +57,13 @@ struct Layout {
   int64_t panel_width(int64_t i, int64_t columns) const { return columns - i * panel < panel ? columns - i * panel : panel; }
 };
 
-// Rows of q, k, v or out: element (i, c) is at data + (i * stride + c) elements.
+// Rows of q, k, v or out: row i starts at element token(i) * stride.
 struct Rows {
   void* data = nullptr;
   int64_t stride = 0;
+  const int32_t* tokens = nullptr;  // null: row i is token i
+
+  int64_t token(int64_t i) const { return tokens ? tokens[i] : i; }
 };
 
 // Per thread; all 64-byte aligned.
@@ -81,6 +84,8 @@ struct Chunk {
   int32_t keys = 0;
   int32_t at = 0;   // first dword in a row of probs
   float bias = 0;   // base 2
+  const uint64_t* mask = nullptr;  // bit c of word r * mask_row keeps key c for row r of the tile; null: all kept
+  int64_t mask_row = 0;
 };
 
 // The key blocks of one query tile, cut into chunks.
@@ -92,12 +97,15 @@ struct Walk {
   int64_t chunks_per_block = 1;
   const int32_t* valid = nullptr;
   const float* bias = nullptr;     // natural log; may be null
+  const int32_t* masks = nullptr;  // beside cols: index of the block's mask or -1; null: none
+  const uint64_t* mask_words = nullptr;  // of mask 0, at the tile's first row
+  int64_t mask_size = 0, mask_row = 0;   // words of a mask and of its rows
   int64_t block = 0, part = 0;     // position
 };
 
 struct TileJob {
   Rows q, out;
-  float* lse = nullptr;  // [rows] or null
+  float* lse = nullptr;  // by token, or null
   int rows = 0;          // 1 .. kTileRows
   DType dtype = DType::f32;
   float log2_scale = 1;  // scale * log2(e)
