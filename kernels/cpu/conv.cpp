@@ -335,7 +335,7 @@ class DnnlConvBackend final : public ConvBackend {
   }
 
  private:
-  static bool widens(const ConvDesc& d, const ExecContext& ctx) { return d.compute == DType::bf16 && ctx.isa < Isa::avx512_bf16; }
+  static bool widens(const ConvDesc& d, const ExecContext& ctx) { return d.compute == DType::bf16 && !has_bf16(ctx); }
 
   std::shared_ptr<DnnlState> state_;
 };

@@ -19,6 +19,12 @@ SingleThreaded::SingleThreaded() = default;
 SingleThreaded::~SingleThreaded() = default;
 #endif
 
+bool has_bf16(const ExecContext& ctx) {
+  auto isa = dnnl::get_effective_cpu_isa();
+  bool library = isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::all;
+  return ctx.isa >= Isa::avx512_bf16 && library;
+}
+
 void ScratchPool::Free::operator()(void* p) const { std::free(p); }
 
 ScratchPool::Lease ScratchPool::take(size_t bytes) {

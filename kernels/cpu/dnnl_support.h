@@ -8,13 +8,16 @@
 #include <mutex>
 #include <vector>
 
-#include "kernels/core/dtype.h"
+#include "kernels/api/exec_context.h"
 
 namespace zt {
 
 inline dnnl::memory::data_type dnnl_type(DType t) {
   return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
+
+// bf16 dot products, within the cap of the context and the one the library was given.
+bool has_bf16(const ExecContext& ctx);
 
 inline size_t align64(size_t n) { return (n + 63) / 64 * 64; }
 

@@ -241,7 +241,7 @@ class DnnlLinearBackend final : public LinearBackend {
   std::string why_not(const LinearDesc&, const ExecContext&) const override { return {}; }
   Result<std::unique_ptr<PackedLinear>> pack(const LinearDesc& d, std::span<const LinearRows> rows,
                                              const ExecContext& ctx) const override {
-    bool widen = d.compute == DType::bf16 && ctx.isa < Isa::avx512_bf16;
+    bool widen = d.compute == DType::bf16 && !has_bf16(ctx);
     auto packed = std::make_unique<DnnlLinear>(d, widen, state_);
     ZT_RETURN_IF_ERROR(packed->pack(rows, ctx));
     return std::unique_ptr<PackedLinear>(std::move(packed));

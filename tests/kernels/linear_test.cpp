@@ -43,9 +43,9 @@ std::vector<float> run_case(const Machine& m, const Case& c) {
 }
 
 void check(const Case& c) {
-  auto ref = make_machine(detect_isa(), 2, {"linear=ref"});
+  auto ref = make_machine(machine_isa(), 2, {"linear=ref"});
   std::vector<float> want = run_case(*ref, c);
-  for (Isa isa : {Isa::generic, detect_isa()}) {  // without and with bf16 instructions, where there are some
+  for (Isa isa : {Isa::generic, machine_isa()}) {  // without and with bf16 instructions, where there are some
     SCOPED_TRACE(fmt::format("isa {} in {} out {} rows {} {} -> {}", isa_name(isa), c.desc.in, c.desc.out, c.rows,
                              dtype_name(c.desc.compute), dtype_name(c.result)));
     std::vector<float> first;

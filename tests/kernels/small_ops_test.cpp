@@ -12,10 +12,10 @@ namespace {
 template <class Fn>
 void for_each_implementation(const std::string& op, const std::vector<std::string>& names, Fn fn) {
   for (const std::string& name : names) {
-    if ((name == "avx2" && detect_isa() < Isa::avx2) || (name == "avx512" && detect_isa() < Isa::avx512)) continue;
+    if ((name == "avx2" && machine_isa() < Isa::avx2) || (name == "avx512" && machine_isa() < Isa::avx512)) continue;
     for (int threads : {1, 3}) {
       SCOPED_TRACE(fmt::format("{}={} threads {}", op, name, threads));
-      fn(*make_machine(detect_isa(), threads, {op + "=" + name}));
+      fn(*make_machine(machine_isa(), threads, {op + "=" + name}));
     }
   }
 }
@@ -30,7 +30,7 @@ void for_each_isa(Fn fn) {
 }
 const std::vector<std::string> kVector = {"avx512", "avx2"};
 
-std::unique_ptr<Machine> ref_machine() { return make_machine(detect_isa(), 1, {"*=ref"}); }
+std::unique_ptr<Machine> ref_machine() { return make_machine(machine_isa(), 1, {"*=ref"}); }
 
 // f32 results: a few roundings each. bf16 results: both sides round, at most one step apart now and then.
 double bound(DType t) { return t == DType::f32 ? 1e-13 : 2e-6; }

@@ -20,6 +20,10 @@ struct Machine {
   ExecContext ctx;
 };
 
+// What this machine has, or ZOETROPE_MAX_ISA at the start of the process. The maths library takes the first cap it is
+// given for the rest of the process, so it is settled here, before a test asks for less.
+Isa machine_isa();
+
 // isa: cap. force: "op=name" entries, as in ZOETROPE_IMPL.
 std::unique_ptr<Machine> make_machine(Isa isa = detect_isa(), int threads = 2, std::vector<std::string> force = {});
 // Every level this machine can run, generic first: parametrise kernel tests with it.
