@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <tuple>
 
 namespace zt {
 namespace {
@@ -25,6 +27,68 @@ std::vector<Piece> axis_pieces(int64_t length, int64_t tile, int64_t dilation) {
     for (int64_t at = 0; at < n; at += tile) pieces.push_back({c + at * dilation, std::min(tile, n - at)});
   }
   return pieces;
+}
+
+// What the pieces of one axis keep of each other: for every pair of pieces a small matrix of bits, equal ones shared.
+class AxisBlocks {
+ public:
+  struct Mask {
+    int64_t rows = 0, cols = 0;
+    std::vector<uint8_t> keep;  // [rows, cols]
+    bool whole = false;
+    bool operator<(const Mask& o) const { return std::tie(rows, cols, keep) < std::tie(o.rows, o.cols, o.keep); }
+  };
+
+  AxisBlocks(int64_t length, int64_t tile, int64_t window, int64_t stride, int64_t dilation)
+      : pieces_(axis_pieces(length, tile, dilation)) {
+    std::map<Mask, int> known;
+    for (const Piece& q : pieces_) {
+      for (const Piece& k : pieces_) {
+        Mask m{q.count, k.count, {}, true};
+        bool any = false;
+        for (int64_t a = 0; a < q.count; ++a) {
+          AxisKeys keys = window_keys(length, q.begin + a * dilation, window, stride, dilation);
+          for (int64_t b = 0; b < k.count; ++b) {
+            bool keep = keys.has(k.begin + b * dilation);
+            m.keep.push_back(keep);
+            any |= keep, m.whole &= keep;
+          }
+        }
+        int id = -1;
+        if (any) {
+          auto [it, fresh] = known.try_emplace(m, int(masks_.size()));
+          if (fresh) masks_.push_back(std::move(m));
+          id = it->second;
+        }
+        ids_.push_back(id);
+      }
+    }
+  }
+
+  int64_t count() const { return int64_t(pieces_.size()); }
+  int id(int64_t q, int64_t k) const { return ids_[size_t(q * count() + k)]; }  // -1 = nothing kept
+  const Mask& mask(int id) const { return masks_[size_t(id)]; }
+
+ private:
+  std::vector<Piece> pieces_;
+  std::vector<int> ids_;
+  std::vector<Mask> masks_;
+};
+
+// One more mask of the plan: (query, key) is kept where all three axes keep it; places inside a block are t-major.
+void append_product(PlanParts& p, const AxisBlocks::Mask& t, const AxisBlocks::Mask& h, const AxisBlocks::Mask& w) {
+  size_t at = p.mask_words.size();
+  p.mask_words.resize(at + size_t(p.mask_size()), 0);
+  for (int64_t q = 0; q < t.rows * h.rows * w.rows; ++q) {
+    const uint8_t* kt = t.keep.data() + q / (h.rows * w.rows) * t.cols;
+    const uint8_t* kh = h.keep.data() + q / w.rows % h.rows * h.cols;
+    const uint8_t* kw = w.keep.data() + q % w.rows * w.cols;
+    uint64_t* row = p.mask_words.data() + at + size_t(q * p.mask_row_words());
+    for (int64_t k = 0; k < t.cols * h.cols * w.cols; ++k) {
+      bool keep = kt[k / (h.cols * w.cols)] && kh[k / w.cols % h.cols] && kw[k % w.cols];
+      row[k / 64] |= uint64_t(keep) << (k % 64);
+    }
+  }
 }
 
 Status check(const Grid& g, const Thw& tile) {
@@ -59,14 +123,15 @@ Tiling tile_tokens(const Grid& g, const Thw& tile, const Thw& dilation) {
   Tiling out;
   out.blocks.block = int(tile.count());
   auto ts = axis_pieces(g.t, tile.t, dilation.t), hs = axis_pieces(g.h, tile.h, dilation.h), ws = axis_pieces(g.w, tile.w, dilation.w);
-  out.coords.reserve(size_t(g.tokens()));
+  out.order.order.reserve(size_t(g.tokens()));
   for (const Piece& t : ts) {
     for (const Piece& h : hs) {
       for (const Piece& w : ws) {
         for (int64_t a = 0; a < t.count; ++a) {
           for (int64_t b = 0; b < h.count; ++b) {
             for (int64_t c = 0; c < w.count; ++c) {
-              out.coords.push_back({t.begin + a * dilation.t, h.begin + b * dilation.h, w.begin + c * dilation.w});
+              int64_t line = (t.begin + a * dilation.t) * g.h + h.begin + b * dilation.h;
+              out.order.order.push_back(int32_t(line * g.w + w.begin + c * dilation.w));
             }
           }
         }
@@ -74,7 +139,6 @@ Tiling tile_tokens(const Grid& g, const Thw& tile, const Thw& dilation) {
       }
     }
   }
-  for (const Thw& x : out.coords) out.order.order.push_back(int32_t((x.t * g.h + x.h) * g.w + x.w));
   out.order.sets = 1;
   if (std::is_sorted(out.order.order.begin(), out.order.order.end())) out.order = {};
   return out;
@@ -82,38 +146,46 @@ Tiling tile_tokens(const Grid& g, const Thw& tile, const Thw& dilation) {
 
 Result<PlanPtr> plan_token_window(const Grid& g, const WindowRule& rule, const Thw& asked) {
   ZT_RETURN_IF_ERROR(check(g, asked));
+  auto began = std::chrono::steady_clock::now();
   Thw tile = cut(asked, g), d = {std::clamp<int64_t>(rule.dilation.t, 1, g.t), std::clamp<int64_t>(rule.dilation.h, 1, g.h),
                                  std::clamp<int64_t>(rule.dilation.w, 1, g.w)};
   Tiling tiling = tile_tokens(g, tile, d);
-  std::vector<int32_t> slot_of(tiling.coords.size());  // by token
-  for (size_t s = 0; s < tiling.coords.size(); ++s) {
-    const Thw& x = tiling.coords[s];
-    slot_of[size_t((x.t * g.h + x.h) * g.w + x.w)] = int32_t(s);
-  }
-  // Windows of every place of every axis.
-  std::array<std::vector<AxisKeys>, 3> keys;
-  for (int64_t i = 0; i < g.t; ++i) keys[0].push_back(window_keys(g.t, i, rule.window.t, rule.stride.t, d.t));
-  for (int64_t i = 0; i < g.h; ++i) keys[1].push_back(window_keys(g.h, i, rule.window.h, rule.stride.h, d.h));
-  for (int64_t i = 0; i < g.w; ++i) keys[2].push_back(window_keys(g.w, i, rule.window.w, rule.stride.w, d.w));
-  return plan_from_runs(parts_of(tiling), [&](int64_t, int64_t slot, std::vector<KeyRun>& runs) {
-    const Thw& x = tiling.coords[size_t(slot)];
-    const AxisKeys &t = keys[0][size_t(x.t)], &h = keys[1][size_t(x.h)], &w = keys[2][size_t(x.w)];
-    for (int64_t a = 0; a < t.count; ++a) {
-      for (int64_t b = 0; b < h.count; ++b) {
-        int64_t line = ((t.begin + a * t.step) * g.h + h.begin + b * h.step) * g.w;
-        // Along w, neighbours of a class share a tile, and so a run, up to the tile's edge.
-        for (int64_t c = 0; c < w.count;) {
-          int64_t begin = slot_of[size_t(line + w.begin + c * w.step)], end = begin + 1;
-          for (++c; c < w.count && slot_of[size_t(line + w.begin + c * w.step)] == end; ++c) ++end;
-          if (!runs.empty() && runs.back().end == begin) {
-            runs.back().end = end;
-          } else {
-            runs.push_back({begin, end});
+  PlanParts p = parts_of(tiling);
+  std::array<AxisBlocks, 3> axes = {AxisBlocks(g.t, tile.t, rule.window.t, rule.stride.t, d.t),
+                                    AxisBlocks(g.h, tile.h, rule.window.h, rule.stride.h, d.h),
+                                    AxisBlocks(g.w, tile.w, rule.window.w, rule.stride.w, d.w)};
+  const auto& [t, h, w] = axes;
+  // A block's mask is the product of three axis masks, so equal axis masks make equal block masks: each is made once.
+  std::map<std::array<int, 3>, int32_t> known;
+  bool masked = false;
+  p.row_offsets = {0};
+  for (int64_t qt = 0; qt < t.count(); ++qt) {
+    for (int64_t qh = 0; qh < h.count(); ++qh) {
+      for (int64_t qw = 0; qw < w.count(); ++qw) {
+        for (int64_t kt = 0; kt < t.count(); ++kt) {
+          if (t.id(qt, kt) < 0) continue;
+          for (int64_t kh = 0; kh < h.count(); ++kh) {
+            if (h.id(qh, kh) < 0) continue;
+            for (int64_t kw = 0; kw < w.count(); ++kw) {
+              std::array<int, 3> ids = {t.id(qt, kt), h.id(qh, kh), w.id(qw, kw)};
+              if (ids[2] < 0) continue;
+              p.cols.push_back(int32_t((kt * h.count() + kh) * w.count() + kw));
+              p.mask_of.push_back(-1);
+              if (t.mask(ids[0]).whole && h.mask(ids[1]).whole && w.mask(ids[2]).whole) continue;
+              auto [it, fresh] = known.try_emplace(ids, int32_t(p.mask_count()));
+              if (fresh) append_product(p, t.mask(ids[0]), h.mask(ids[1]), w.mask(ids[2]));
+              p.mask_of.back() = it->second;
+              masked = true;
+            }
           }
         }
+        p.row_offsets.push_back(int64_t(p.cols.size()));
       }
     }
-  });
+  }
+  if (!masked) p.mask_of.clear();
+  p.planning_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return AttentionPlan::make(std::move(p));
 }
 
 Result<PlanPtr> plan_tile_window(const Grid& g, const WindowRule& rule, const Thw& asked) {

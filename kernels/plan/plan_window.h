@@ -2,7 +2,7 @@
 // rule; a pair is kept when every axis keeps it. Sliding window: stride 1. Blocked (Swin): stride = window.
 #pragma once
 
-#include "kernels/plan/plan_build.h"
+#include "kernels/plan/attention_plan.h"
 
 namespace zt {
 
@@ -30,8 +30,7 @@ AxisKeys window_keys(int64_t length, int64_t query, int64_t window, int64_t stri
 // the end of an axis hold fewer tokens; nothing is padded.
 struct Tiling {
   Blocks blocks;
-  TokenOrder order;         // without sets when it is the order tokens have anyway
-  std::vector<Thw> coords;  // grid place of each slot
+  TokenOrder order;  // without sets when it is the order tokens have anyway
 };
 Tiling tile_tokens(const Grid& grid, const Thw& tile, const Thw& dilation);
 

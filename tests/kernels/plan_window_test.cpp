@@ -1,5 +1,6 @@
 // Windows against brute force: the rule is written a second time here, per query, from the text of the method.
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "kernels/plan/plan_window.h"

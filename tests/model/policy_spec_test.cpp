@@ -148,7 +148,10 @@ TEST(WindowPolicy, SpecialCases) {
       EXPECT_EQ(plan_of(spec, g)->stats().empty_rows, 0) << spec;
     }
   }
-  EXPECT_EQ(plan_of("window", {9, 8, 8})->density(), 1);  // larger than every axis
+  EXPECT_EQ(plan_of("window:window=18x24x24", {9, 8, 8})->density(), 1);  // larger than every axis
+  // Unless given, the published window takes its share of every grid.
+  EXPECT_DOUBLE_EQ(plan_of("window:stride=16x8x8", {30, 48, 80})->density(), 0.09);
+  EXPECT_DOUBLE_EQ(plan_of("window", {9, 8, 8})->density(), 5.0 * 4 * 2 / 576);
 }
 
 TEST(SpecHash, IsOfTheText) {
