@@ -55,7 +55,11 @@ size_t plan_bytes(const PlanParts& p) {
 }  // namespace
 
 AttentionPlan::AttentionPlan(PlanParts p)
-    : p_(std::move(p)), nq_(p_.q.tokens()), nk_(p_.k.tokens()), model_heads_(model_heads_of(p_)), q_starts_(starts(p_.q)),
+    : p_(std::move(p)),
+      nq_(p_.q.tokens()),
+      nk_(p_.k.tokens()),
+      model_heads_(model_heads_of(p_)),
+      q_starts_(starts(p_.q)),
       k_starts_(starts(p_.k)) {
   fill_inverse(p_.q_order, nq_);
   fill_inverse(p_.k_order, nk_);

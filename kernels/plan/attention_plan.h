@@ -69,7 +69,7 @@ enum class Blend : uint8_t {
 struct LinearPart {
   LinearScope scope = LinearScope::complement;
   FeatureMap feature = FeatureMap::softmax;
-  bool projection = false;           // P is the model's D x D matrix and bias; false: P is the identity
+  bool projection = false;  // P is the model's D x D matrix and bias; false: P is the identity
   Blend blend = Blend::sum;
   std::vector<float> alpha;          // lerp: [heads * q.count()], in [0, 1]
   std::vector<int64_t> row_offsets;  // listed: as the lists of the softmax part
@@ -87,17 +87,17 @@ struct PlanParts {
   std::vector<int32_t> cols;         // key-block indices
   std::vector<float> k_bias;         // per key block, natural-log units, added to the logits; empty = none
 
-  std::vector<int32_t> head_set;     // per model head its list set; empty = set h for head h, or the only one for all
+  std::vector<int32_t> head_set;  // per model head its list set; empty = set h for head h, or the only one for all
   // Partly kept blocks. Mask m is q.block rows of mask_row_words() words from mask_words[m * q.block * row words];
   // bit c % 64 of word c / 64 of row r keeps the pair (r, c). Bits beyond a block's valid counts are clear.
   std::vector<int32_t> mask_of;      // per entry of cols: its mask, -1 = the whole block; empty = all whole
   std::vector<uint64_t> mask_words;  // masks may be shared by many blocks
 
-  TokenOrder q_order, k_order;       // v follows k
+  TokenOrder q_order, k_order;  // v follows k
   std::optional<LinearPart> linear;
 
-  int64_t valid_until = kForever;    // last denoising step this plan may serve
-  double planning_seconds = 0;       // what making it took; not part of its identity
+  int64_t valid_until = kForever;  // last denoising step this plan may serve
+  double planning_seconds = 0;     // what making it took; not part of its identity
 
   int64_t mask_row_words() const { return (int64_t(k.block) + 63) / 64; }
   int64_t mask_size() const { return int64_t(q.block) * mask_row_words(); }  // words a mask
@@ -108,9 +108,9 @@ struct PlanStats {
   double density = 1;       // kept fraction of (query, key) pairs of the softmax part, from true token counts
   int64_t kept_blocks = 0;  // summed over list sets
   int64_t masked_blocks = 0;
-  int64_t empty_rows = 0;   // query blocks that read nothing
-  int64_t max_row = 0;      // most key blocks one query block reads: capacity for kernels
-  size_t bytes = 0;         // of the lists, masks and orders
+  int64_t empty_rows = 0;  // query blocks that read nothing
+  int64_t max_row = 0;     // most key blocks one query block reads: capacity for kernels
+  size_t bytes = 0;        // of the lists, masks and orders
   double planning_seconds = 0;
 };
 
@@ -130,9 +130,7 @@ class AttentionPlan {
   bool has_head_map() const { return !p_.head_set.empty(); }
   // Model heads the plan is made for; 0 = any number.
   int64_t model_heads() const { return model_heads_; }
-  int64_t set_of(int64_t head) const {
-    return p_.head_set.empty() ? (p_.heads == 1 ? 0 : head) : p_.head_set[size_t(head)];
-  }
+  int64_t set_of(int64_t head) const { return p_.head_set.empty() ? (p_.heads == 1 ? 0 : head) : p_.head_set[size_t(head)]; }
 
   int64_t nq() const { return nq_; }
   int64_t nk() const { return nk_; }

@@ -145,7 +145,8 @@ Result<PlanPtr> plan_from_mask(PlanParts p, std::span<const uint8_t> mask) {
 
 Result<PlanPtr> plan_from_block_map(PlanParts p, std::span<const int32_t> map) {
   int64_t rows = p.heads * p.q.count(), cols = p.k.count();
-  if (int64_t(map.size()) != rows * cols) return invalid("plan: a block map of {} entries, expected {} x {}", map.size(), rows, cols);
+  if (int64_t(map.size()) != rows * cols)
+    return invalid("plan: a block map of {} entries, expected {} x {}", map.size(), rows, cols);
   p.dense = false;
   p.row_offsets = {0};
   p.cols.clear(), p.mask_of.clear();

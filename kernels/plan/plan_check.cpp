@@ -137,9 +137,7 @@ Status check_linear(const PlanParts& p, const LinearPart& l) {
   return {};
 }
 
-int64_t heads_of(const TokenOrder& o) {
-  return !o.head_set.empty() ? int64_t(o.head_set.size()) : o.sets > 1 ? o.sets : 0;
-}
+int64_t heads_of(const TokenOrder& o) { return !o.head_set.empty() ? int64_t(o.head_set.size()) : o.sets > 1 ? o.sets : 0; }
 
 int64_t heads_of_lists(const PlanParts& p) {
   return !p.head_set.empty() ? int64_t(p.head_set.size()) : p.heads > 1 ? p.heads : 0;
@@ -147,9 +145,7 @@ int64_t heads_of_lists(const PlanParts& p) {
 
 }  // namespace
 
-int64_t model_heads_of(const PlanParts& p) {
-  return std::max({heads_of_lists(p), heads_of(p.q_order), heads_of(p.k_order)});
-}
+int64_t model_heads_of(const PlanParts& p) { return std::max({heads_of_lists(p), heads_of(p.q_order), heads_of(p.k_order)}); }
 
 Status check_plan(const PlanParts& p) {
   if (p.heads < 1 || p.heads > kMaxHeads) return invalid("plan: {} heads, allowed are 1..{}", p.heads, kMaxHeads);
@@ -166,7 +162,8 @@ Status check_plan(const PlanParts& p) {
       return invalid("plan: head {} uses list set {}, allowed are 0..{}", h, p.head_set[h], p.heads - 1);
     }
   }
-  if (p.head_set.size() > size_t(kMaxHeads)) return invalid("plan: {} model heads, allowed are 1..{}", p.head_set.size(), kMaxHeads);
+  if (p.head_set.size() > size_t(kMaxHeads))
+    return invalid("plan: {} model heads, allowed are 1..{}", p.head_set.size(), kMaxHeads);
   if (p.dense) {
     if (!p.row_offsets.empty() || !p.cols.empty() || !p.mask_of.empty() || !p.mask_words.empty()) {
       return invalid("plan: a dense plan has no lists and no masks");

@@ -75,7 +75,8 @@ std::vector<float> AttentionPlan::raster(int64_t head, int64_t height, int64_t w
   if (p_.dense) return std::vector<float>(sum.size(), float(density()));
   if (nq_ == 0 || nk_ == 0) return std::vector<float>(sum.size(), 0.f);
   std::vector<PixelSpan> columns;
-  for (int64_t c = 0; c < p_.k.count(); ++c) columns.push_back(pixels(k_starts_[size_t(c)], k_starts_[size_t(c) + 1], nk_, width));
+  for (int64_t c = 0; c < p_.k.count(); ++c)
+    columns.push_back(pixels(k_starts_[size_t(c)], k_starts_[size_t(c) + 1], nk_, width));
   std::vector<double> fill(size_t(p_.mask_count()), 0.0);  // kept pairs of each mask
   for (size_t m = 0; m < fill.size(); ++m) {
     for (int64_t i = 0; i < p_.mask_size(); ++i) fill[m] += std::popcount(mask(int32_t(m))[i]);

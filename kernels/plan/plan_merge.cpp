@@ -81,7 +81,8 @@ class Merger {
 };
 
 std::string blocks_text(const AttentionPlan& p) {
-  return fmt::format("{} blocks of {} by {} blocks of {}", p.parts().q.count(), p.parts().q.block, p.parts().k.count(), p.parts().k.block);
+  return fmt::format("{} blocks of {} by {} blocks of {}", p.parts().q.count(), p.parts().q.block, p.parts().k.count(),
+                     p.parts().k.block);
 }
 
 }  // namespace
@@ -102,12 +103,14 @@ Result<PlanPtr> merge_heads(std::span<const PlanPtr> per_head) {
       return invalid("plan: head {} has {} x {} tokens, others have {} x {}", h, p.nq(), p.nk(), shape->nq(), shape->nk());
     }
     if (!p.is_dense() && !(p.parts().q == shape->parts().q && p.parts().k == shape->parts().k)) {
-      return invalid("plan: head {} has {}, others have {}; heads of one layer need equal blocks", h, blocks_text(p), blocks_text(*shape));
+      return invalid("plan: head {} has {}, others have {}; heads of one layer need equal blocks", h, blocks_text(p),
+                     blocks_text(*shape));
     }
     if (p.has_linear() || !p.parts().k_bias.empty()) {
       return invalid("plan: head {} has a linear part or key biases, which heads of one layer can only have together", h);
     }
-    if (p.model_heads() > 0 && int64_t(h) >= p.model_heads()) return invalid("plan: head {} of a plan for {} heads", h, p.model_heads());
+    if (p.model_heads() > 0 && int64_t(h) >= p.model_heads())
+      return invalid("plan: head {} of a plan for {} heads", h, p.model_heads());
     if (std::find(counted.begin(), counted.end(), &p) == counted.end()) {
       counted.push_back(&p);
       seconds += p.stats().planning_seconds;

@@ -108,7 +108,8 @@ LinearPart slice_linear(const LinearPart& in, const std::vector<int32_t>& sets, 
   }
   out.alpha.clear();
   if (in.blend == Blend::lerp) {
-    for (int64_t s : sets) out.alpha.insert(out.alpha.end(), in.alpha.begin() + s * rows + q.begin, in.alpha.begin() + s * rows + q.end);
+    for (int64_t s : sets)
+      out.alpha.insert(out.alpha.end(), in.alpha.begin() + s * rows + q.begin, in.alpha.begin() + s * rows + q.end);
   }
   return out;
 }

@@ -93,7 +93,8 @@ void append_product(PlanParts& p, const AxisBlocks::Mask& t, const AxisBlocks::M
 
 Status check(const Grid& g, const Thw& tile) {
   if (g.t < 1 || g.h < 1 || g.w < 1) return invalid("window: grid {}x{}x{}, each side must be at least 1", g.t, g.h, g.w);
-  if (tile.t < 1 || tile.h < 1 || tile.w < 1 || tile.t > kMaxTile || tile.h > kMaxTile || tile.w > kMaxTile || tile.count() > kMaxTile) {
+  if (tile.t < 1 || tile.h < 1 || tile.w < 1 || tile.t > kMaxTile || tile.h > kMaxTile || tile.w > kMaxTile ||
+      tile.count() > kMaxTile) {
     return invalid("window: tile {}x{}x{} must hold 1..{} tokens", tile.t, tile.h, tile.w, kMaxTile);
   }
   return {};
@@ -122,7 +123,8 @@ AxisKeys window_keys(int64_t length, int64_t query, int64_t window, int64_t stri
 Tiling tile_tokens(const Grid& g, const Thw& tile, const Thw& dilation) {
   Tiling out;
   out.blocks.block = int(tile.count());
-  auto ts = axis_pieces(g.t, tile.t, dilation.t), hs = axis_pieces(g.h, tile.h, dilation.h), ws = axis_pieces(g.w, tile.w, dilation.w);
+  auto ts = axis_pieces(g.t, tile.t, dilation.t), hs = axis_pieces(g.h, tile.h, dilation.h),
+       ws = axis_pieces(g.w, tile.w, dilation.w);
   out.order.order.reserve(size_t(g.tokens()));
   for (const Piece& t : ts) {
     for (const Piece& h : hs) {
@@ -204,8 +206,7 @@ Result<PlanPtr> plan_tile_window(const Grid& g, const WindowRule& rule, const Th
         for (int64_t a = 0; a < kt.count; ++a) {
           for (int64_t b = 0; b < kh.count; ++b) {
             for (int64_t c = 0; c < kw.count; ++c) {
-              p.cols.push_back(
-                  int32_t(((kt.begin + a * kt.step) * n.h + kh.begin + b * kh.step) * n.w + kw.begin + c * kw.step));
+              p.cols.push_back(int32_t(((kt.begin + a * kt.step) * n.h + kh.begin + b * kh.step) * n.w + kw.begin + c * kw.step));
             }
           }
         }

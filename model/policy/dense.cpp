@@ -23,7 +23,9 @@ Method dense_method() {
   info.name = "dense";
   info.summary = "every query reads every key: exact attention";
   info.citation = "Vaswani et al., arXiv 1706.03762";
-  return {info, [](const Parameters&) -> Result<std::shared_ptr<AttentionPolicy>> { return std::shared_ptr<AttentionPolicy>(std::make_shared<Dense>()); }};
+  return {info, [](const Parameters&) -> Result<std::shared_ptr<AttentionPolicy>> {
+            return std::shared_ptr<AttentionPolicy>(std::make_shared<Dense>());
+          }};
 }
 
 }  // namespace zt

@@ -122,8 +122,8 @@ Result<Parameters> Parameters::parse(const PolicyInfo& info, std::string_view te
     if (p == info.parameters.end()) {
       const std::string near = nearest_name(key, names);
       auto known = std::find_if(info.parameters.begin(), info.parameters.end(), [&](const auto& x) { return x.name == near; });
-      return invalid("{}: {} has no parameter '{}'; the nearest known one is '{}' ({})", where, info.name, key.substr(0, 40), near,
-                     known->range());
+      return invalid("{}: {} has no parameter '{}'; the nearest known one is '{}' ({})", where, info.name, key.substr(0, 40),
+                     near, known->range());
     }
     if (equals == item.npos) return invalid("{}: '{}' needs a value: {}={}", where, key, key, p->range());
     Value& v = out.values_[key];

@@ -24,7 +24,8 @@ Result<std::string> read_file(const fs::path& path) {
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return invalid("--attn @{}: no such file", path.string());
   auto bytes = fs::file_size(path, error);
-  if (error || bytes > kMaxPlanText) return invalid("--attn @{}: larger than {} MiB or unreadable", path.string(), kMaxPlanText >> 20);
+  if (error || bytes > kMaxPlanText)
+    return invalid("--attn @{}: larger than {} MiB or unreadable", path.string(), kMaxPlanText >> 20);
   std::string text(size_t(bytes), '\0');
   std::ifstream f(path, std::ios::binary);
   if (!f.read(text.data(), std::streamsize(text.size()))) return invalid("--attn @{}: cannot be read", path.string());
@@ -159,13 +160,15 @@ Result<Entry> read_entry(TomlTable& t, const fs::path& folder, std::vector<std::
   }
   if (t.has("branch")) {
     ZT_ASSIGN_OR_RETURN(std::string branch, t.text("branch"));
-    if (branch != "cond" && branch != "uncond") return invalid("'branch' is '{}', it must be cond | uncond", branch.substr(0, 40));
+    if (branch != "cond" && branch != "uncond")
+      return invalid("'branch' is '{}', it must be cond | uncond", branch.substr(0, 40));
     e.branch = branch == "cond" ? Branch::cond : Branch::uncond;
   }
   if (t.has("attn") == t.has("file")) return invalid("expected either 'attn' or 'file'");
   if (t.has("attn")) {
     ZT_ASSIGN_OR_RETURN(std::string spec, t.text("attn"));
-    if (spec.starts_with('@')) return invalid("'attn' is '{}': a plan file cannot name another; use 'file' for a plan", spec.substr(0, 40));
+    if (spec.starts_with('@'))
+      return invalid("'attn' is '{}': a plan file cannot name another; use 'file' for a plan", spec.substr(0, 40));
     ZT_ASSIGN_OR_RETURN(e.policy, make_policy(spec));
   } else {
     ZT_ASSIGN_OR_RETURN(std::string file, t.text("file"));

@@ -15,7 +15,8 @@ const std::vector<Method>& methods() {
         radial_method(),
         window_method(),
     };
-    for (Method& m : t) m.info.parameters.insert(m.info.parameters.end(), warm_up_parameters().begin(), warm_up_parameters().end());
+    for (Method& m : t)
+      m.info.parameters.insert(m.info.parameters.end(), warm_up_parameters().begin(), warm_up_parameters().end());
     return t;
   }();
   return table;
@@ -45,8 +46,8 @@ Result<std::shared_ptr<AttentionPolicy>> make_policy(const std::string& spec) {
     ZT_ASSIGN_OR_RETURN(auto policy, m.make(p));
     return with_warm_up(std::move(policy), p);
   }
-  return invalid("--attn {}: unknown attention method '{}'; the nearest known one is '{}' (see `zoetrope policies`)", spec.substr(0, 200),
-                 name.substr(0, 40), nearest_name(name.substr(0, 40), names));
+  return invalid("--attn {}: unknown attention method '{}'; the nearest known one is '{}' (see `zoetrope policies`)",
+                 spec.substr(0, 200), name.substr(0, 40), nearest_name(name.substr(0, 40), names));
 }
 
 Result<std::string> spec_hash(const std::string& spec) {

@@ -34,7 +34,7 @@ struct PolicyParameter {
 
 struct PolicyInfo {
   std::string name, summary, citation;
-  std::string advice;  // the warm-up its authors use; nothing is dense unless asked for
+  std::string advice;                       // the warm-up its authors use; nothing is dense unless asked for
   std::vector<PolicyParameter> parameters;  // the method's own, then those that every method takes
   bool needs_trained_weights = false;
 };

@@ -6,7 +6,9 @@ namespace {
 class WarmUp final : public AttentionPolicy {
  public:
   WarmUp(std::shared_ptr<AttentionPolicy> method, const Parameters& p)
-      : method_(std::move(method)), steps_(p.integer("dense_steps")), last_steps_(p.integer("dense_last_steps")),
+      : method_(std::move(method)),
+        steps_(p.integer("dense_steps")),
+        last_steps_(p.integer("dense_last_steps")),
         layers_(p.integer("dense_layers")) {}
 
   std::string_view name() const override { return method_->name(); }

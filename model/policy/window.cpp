@@ -15,7 +15,9 @@ namespace {
 // rescale theirs (cosmos_predict2/module/neighborhood_attn.py: rounded, at least 2).
 constexpr Thw kPublishedWindow{18, 24, 24}, kPublishedGrid{30, 48, 80};
 
-int64_t rescaled(int64_t window, int64_t base, int64_t length) { return std::max<int64_t>((2 * window * length + base) / (2 * base), 2); }
+int64_t rescaled(int64_t window, int64_t base, int64_t length) {
+  return std::max<int64_t>((2 * window * length + base) / (2 * base), 2);
+}
 
 class Window final : public StaticPolicy {
  public:
@@ -30,7 +32,8 @@ class Window final : public StaticPolicy {
       rule.window = {rescaled(kPublishedWindow.t, kPublishedGrid.t, g.t), rescaled(kPublishedWindow.h, kPublishedGrid.h, g.h),
                      rescaled(kPublishedWindow.w, kPublishedGrid.w, g.w)};
       auto in_tiles = [](int64_t tokens, int64_t tile) { return std::max<int64_t>((2 * tokens + tile) / (2 * tile), 1); };
-      if (tiles_) rule.window = {in_tiles(rule.window.t, tile_.t), in_tiles(rule.window.h, tile_.h), in_tiles(rule.window.w, tile_.w)};
+      if (tiles_)
+        rule.window = {in_tiles(rule.window.t, tile_.t), in_tiles(rule.window.h, tile_.h), in_tiles(rule.window.w, tile_.w)};
     }
     return tiles_ ? plan_tile_window(g, rule, tile_) : plan_token_window(g, rule, tile_);
   }
@@ -54,8 +57,8 @@ Result<std::shared_ptr<AttentionPolicy>> make(const Parameters& p) {
   }
   for (int axis = 0; axis < 3; ++axis) {
     if (!published && rule.stride[axis] > rule.window[axis]) {
-      return invalid("--attn {}: 'stride' along {} is {}, allowed are 1..{}, the window", p.spec(), "thw"[axis], rule.stride[axis],
-                     rule.window[axis]);
+      return invalid("--attn {}: 'stride' along {} is {}, allowed are 1..{}, the window", p.spec(), "thw"[axis],
+                     rule.stride[axis], rule.window[axis]);
     }
   }
   return std::shared_ptr<AttentionPolicy>(std::make_shared<Window>(rule, published, tiles, tile));
@@ -77,8 +80,10 @@ Method window_method() {
   info.citation = "GNA, arXiv 2504.16922; STA, arXiv 2502.04507; Swin, arXiv 2103.14030";
   info.advice = "GNA keeps the first 15 of 50 steps dense (dense_steps=15), STA the first 12";
   info.parameters = {
-      thw("window", "18x24x24", 0, "tokens, or tiles in mode=tile", "size of the box, 0 = the whole axis; unless given, 18x24x24 tokens of 30x48x80, rescaled to the clip"),
-      thw("stride", "1x1x1", 1, "tokens, or tiles in mode=tile", "queries that share one window; the window's size gives blocks as in Swin"),
+      thw("window", "18x24x24", 0, "tokens, or tiles in mode=tile",
+          "size of the box, 0 = the whole axis; unless given, 18x24x24 tokens of 30x48x80, rescaled to the clip"),
+      thw("stride", "1x1x1", 1, "tokens, or tiles in mode=tile",
+          "queries that share one window; the window's size gives blocks as in Swin"),
       thw("dilation", "1x1x1", 1, "tokens, or tiles in mode=tile", "distance between neighbours"),
       {},
       thw("tile", "4x4x4", 1, "tokens", "tokens that share a block; at most 4096"),

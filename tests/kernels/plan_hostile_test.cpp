@@ -140,7 +140,10 @@ TEST(PlanText, DamagedTextsAreNeverTaken) {
 }
 
 TEST(Toml, ReadsTheSubset) {
-  auto doc = must(parse_toml("a = 1 # x\nb = [1, 2,\n # in between\n 3,]\r\nc = [0.5, 2]\nd = 'x\\'\ne = \"q\\\"\"\n[t]\nf = -3\n[[u]]\n[[u]]\ng = [\"x\"]", 1000));
+  auto doc =
+      must(parse_toml("a = 1 # x\nb = [1, 2,\n # in between\n 3,]\r\nc = [0.5, 2]\nd = 'x\\'\ne = \"q\\\"\"\n[t]\nf = "
+                      "-3\n[[u]]\n[[u]]\ng = [\"x\"]",
+                      1000));
   EXPECT_EQ(must(doc.root.integer("a", 0, 9)), 1);
   EXPECT_EQ(must(doc.root.integers("b", 0, 9)), (std::vector<int64_t>{1, 2, 3}));
   EXPECT_EQ(must(doc.root.numbers("c")), (std::vector<double>{0.5, 2}));

@@ -8,7 +8,7 @@ namespace zt::testing {
 
 struct RandomPlanOptions {
   int64_t max_tokens = 120;
-  int64_t heads = 3;          // model heads, when the plan has any
+  int64_t heads = 3;  // model heads, when the plan has any
   bool masks = true, orders = true, linear = true, bias = true, head_map = true, empty_rows = true;
 };
 

@@ -83,11 +83,15 @@ TEST(Window, TokenPlanIsTheProductOfItsAxes) {
     PlanPtr plan = must(plan_token_window(g, {window, stride, dilation}, tile));
     std::vector<std::vector<std::set<int64_t>>> keys(3);
     for (int axis = 0; axis < 3; ++axis) {
-      for (int64_t n = 0; n < size[axis]; ++n) keys[size_t(axis)].push_back(brute_keys(size[axis], n, window[axis], stride[axis], dilation[axis]));
+      for (int64_t n = 0; n < size[axis]; ++n)
+        keys[size_t(axis)].push_back(brute_keys(size[axis], n, window[axis], stride[axis], dilation[axis]));
     }
-    same_mask(plan, g, [&](Thw q, Thw k) {
-      return keys[0][size_t(q.t)].contains(k.t) && keys[1][size_t(q.h)].contains(k.h) && keys[2][size_t(q.w)].contains(k.w);
-    }, "case " + std::to_string(i));
+    same_mask(
+        plan, g,
+        [&](Thw q, Thw k) {
+          return keys[0][size_t(q.t)].contains(k.t) && keys[1][size_t(q.h)].contains(k.h) && keys[2][size_t(q.w)].contains(k.w);
+        },
+        "case " + std::to_string(i));
   }
 }
 
@@ -100,13 +104,16 @@ TEST(Window, TilePlanIsTheRuleOnTiles) {
     Thw stride{1 + r.below(window.t), 1 + r.below(window.h), 1 + r.below(window.w)};
     PlanPtr plan = must(plan_tile_window(g, {window, stride, {1, 1, 1}}, tile));
     EXPECT_FALSE(plan->has_masks());
-    same_mask(plan, g, [&](Thw q, Thw k) {
-      for (int axis = 0; axis < 3; ++axis) {
-        int64_t t = std::min(tile[axis], size[axis]), n = (size[axis] + t - 1) / t;
-        if (!brute_keys(n, q[axis] / t, window[axis], stride[axis], 1).contains(k[axis] / t)) return false;
-      }
-      return true;
-    }, "case " + std::to_string(i));
+    same_mask(
+        plan, g,
+        [&](Thw q, Thw k) {
+          for (int axis = 0; axis < 3; ++axis) {
+            int64_t t = std::min(tile[axis], size[axis]), n = (size[axis] + t - 1) / t;
+            if (!brute_keys(n, q[axis] / t, window[axis], stride[axis], 1).contains(k[axis] / t)) return false;
+          }
+          return true;
+        },
+        "case " + std::to_string(i));
   }
 }
 
@@ -150,7 +157,8 @@ TEST(Window, PublishedDensities) {
   PlanPtr gna = must(plan_token_window({30, 48, 80}, {{18, 24, 24}, {16, 8, 8}, {1, 1, 1}}, {2, 8, 8}));
   EXPECT_DOUBLE_EQ(gna->density(), 18.0 * 24 * 24 / (30 * 48 * 80));
   EXPECT_FALSE(must(plan_token_window({1, 68, 120}, {{1, 31, 53}, {1, 1, 1}, {1, 1, 1}}, {1, 8, 8}))->is_dense());
-  EXPECT_DOUBLE_EQ(must(plan_token_window({1, 68, 120}, {{1, 31, 53}, {1, 1, 1}, {1, 1, 1}}, {1, 8, 8}))->density(), 31.0 * 53 / 8160);
+  EXPECT_DOUBLE_EQ(must(plan_token_window({1, 68, 120}, {{1, 31, 53}, {1, 1, 1}, {1, 1, 1}}, {1, 8, 8}))->density(),
+                   31.0 * 53 / 8160);
 }
 
 }  // namespace

@@ -90,7 +90,8 @@ attn = "radial:decay=1,block=64,sink=0"
   auto one = must(make_policy("radial:decay=0.2,block=64"));
   EXPECT_EQ(must(plan->expand(1)), must(must(static_plan(*one, {6, 16, 16}, 1, {}))->expand(0)));
   EXPECT_EQ(must(policy->plan(at(5, 5), {})), plan);  // merged once
-  auto apart = must(make_policy(write("b.toml", "version = 1\ndefault = \"radial:block=64\"\n[[plan]]\nheads = \"1\"\nattn = \"radial:block=128\"\n")));
+  auto apart = must(make_policy(
+      write("b.toml", "version = 1\ndefault = \"radial:block=64\"\n[[plan]]\nheads = \"1\"\nattn = \"radial:block=128\"\n")));
   EXPECT_THAT(apart->plan(at(0, 0), {}).status().message(), HasSubstr("equal blocks"));
 }
 
@@ -135,7 +136,8 @@ TEST_F(PlanFile, Refusals) {
   EXPECT_THAT(message("version = 1\n[[plan]]\nattn = \"@x.toml\""), HasSubstr("cannot name another"));
   EXPECT_THAT(message("version = 1\n[[plan]]\nattn = \"radial:decay=9\""), HasSubstr("a number in 0..1"));
   for (const char* bad : {"", "a", "3-1", "-1", "1,,2", "1-2-3", "99999999999999999999"}) {
-    EXPECT_THAT(message(fmt::format("version = 1\n[[plan]]\nlayers = \"{}\"\nattn = \"dense\"", bad)), HasSubstr("'layers' is")) << bad;
+    EXPECT_THAT(message(fmt::format("version = 1\n[[plan]]\nlayers = \"{}\"\nattn = \"dense\"", bad)), HasSubstr("'layers' is"))
+        << bad;
   }
   EXPECT_THAT(message("version = 1\n[[plan]]\nlayers = 3\nattn = \"dense\""), HasSubstr("must be a string"));
   EXPECT_THAT(message("version = 1\n[[plan]]\nbranch = \"both\"\nattn = \"dense\""), HasSubstr("cond | uncond"));

@@ -111,7 +111,8 @@ std::vector<uint8_t> pooled(int64_t s, int64_t frames, const RadialRule& rule) {
       for (int64_t k = 0; k < s; ++k) {
         for (int64_t l = 0; l < s; ++l) mask[size_t(k * s + l)] = all || (!dropped && double(std::abs(k - l)) <= width);
       }
-      int64_t oi = i * s % block, oj = j * s % block, rows = (oi + m * block) / block * block, cols = (oj + m * block) / block * block;
+      int64_t oi = i * s % block, oj = j * s % block, rows = (oi + m * block) / block * block,
+              cols = (oj + m * block) / block * block;
       std::vector<uint8_t> canvas(size_t(rows * cols), 0);
       for (int64_t k = 0; k < s && oi + k < rows; ++k) {
         for (int64_t l = 0; l < s && oj + l < cols; ++l) canvas[size_t((oi + k) * cols + oj + l)] = mask[size_t(k * s + l)];
@@ -163,7 +164,8 @@ bool in_band(int64_t i, int64_t j, int64_t k, int64_t l, int64_t s, const Radial
 TEST(Radial, ExactIsThePapersBand) {
   Random r(2);
   for (int n = 0; n < 200; ++n) {
-    int64_t h = 1 + r.below(n % 3 ? 6 : 20), w = 1 + r.below(n % 3 ? 6 : 20), s = h * w, frames = 1 + r.below(n % 5 == 0 ? 70 : 7);
+    int64_t h = 1 + r.below(n % 3 ? 6 : 20), w = 1 + r.below(n % 3 ? 6 : 20), s = h * w,
+            frames = 1 + r.below(n % 5 == 0 ? 70 : 7);
     if (frames * s > 3000) continue;
     RadialRule rule;
     rule.decay = r.below(3) == 0 ? r.uniform() : 1.0;

@@ -139,7 +139,7 @@ TEST(StaticPlans, TokensMustFitTheGrid) {
 
 TEST(WindowPolicy, SpecialCases) {
   EXPECT_DOUBLE_EQ(plan_of("window:window=0x31x53,tile=1x8x8", {1, 68, 120})->density(), 31.0 * 53 / 8160);  // FreeSwim
-  PlanPtr sta = plan_of("window:mode=tile,tile=6x8x8", {30, 48, 80});                                          // 3x3x3 tiles
+  PlanPtr sta = plan_of("window:mode=tile,tile=6x8x8", {30, 48, 80});                                        // 3x3x3 tiles
   EXPECT_DOUBLE_EQ(sta->density(), 27.0 / 300.0);
   EXPECT_EQ(sta->parts().q.block, 384);
   EXPECT_EQ(plan_of("window:window=1x4x4,stride=1x4x4,tile=1x4x4", {2, 8, 8})->kept_blocks(), 8);  // Swin
