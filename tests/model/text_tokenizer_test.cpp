@@ -211,8 +211,8 @@ TEST(Tokenizer, DamagedFilesNeverCrash) {
   std::string mini = read_file(kMini + "/spiece.model"), folder = test_folder();
   Random r(9);
   int opened = 0;
-  for (int i = 0; i < 600; ++i) {
-    bool large = i % 20 == 0;
+  for (int i = 0; i < 300; ++i) {
+    bool large = i % 50 == 0;
     std::string bad = large ? mini : good;
     if (i % 3 == 0) bad.resize(size_t(r.below(int64_t(bad.size()))));
     for (int k = 0; k < 1 + (large ? 2000 : i % 4) && !bad.empty(); ++k) bad[size_t(r.below(int64_t(bad.size())))] = char(r.bits());
