@@ -17,7 +17,6 @@ class StageRunner : public JobRunner {
     JobResult result;
     result.spec = spec;
     JobClock clock(control, result);
-    clock.enter(JobState::loading);
     Status s = stage(spec, control, clock, result);
     clock.end();
     result.code = exit_code(s.code()), result.error = s.message();
@@ -54,6 +53,7 @@ class EmbedRunner final : public StageRunner {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::embed, control));
     result.spec = job.spec;
     ZT_ASSIGN_OR_RETURN(PendingFile probe, PendingFile::create(job.spec.output, job.replace));
+    clock.enter(JobState::loading);
     ZT_ASSIGN_OR_RETURN(TextToVideo * pipeline, host().open(job));
     ZT_ASSIGN_OR_RETURN(TokenIds ids, pipeline->tokenize(job.spec.prompt));
     int64_t limit = pipeline->model().max_text_tokens;
@@ -80,6 +80,7 @@ class EncodeRunner final : public StageRunner {
     ZT_ASSIGN_OR_RETURN(int64_t available, count_frames());
     ZT_ASSIGN_OR_RETURN(auto reader, ClipReader::open(input_));
     const ClipInfo info = reader->info();
+    clock.enter(JobState::loading);
     ZT_ASSIGN_OR_RETURN(TextToVideo * pipeline, host().open(job));
     const VaeConfig& vae = pipeline->model().vae_config;
     int64_t unit = vae.spatial_factor() * pipeline->model().transformer_config.patch_h, group = vae.temporal_factor();
@@ -142,6 +143,7 @@ class DecodeRunner final : public StageRunner {
     const VaeConfig& vae = pipeline->model().vae_config;
     const ExecContext& ctx = host().ctx();
     ZT_ASSIGN_OR_RETURN(Tensor latents, read_tensor("input", input_, "latents", 4, ctx));
+    clock.enter(JobState::loading);
     const Shape& l = latents.shape();
     s.size = {l[3] * vae.spatial_factor(), l[2] * vae.spatial_factor()}, s.frames = (l[1] - 1) * vae.temporal_factor() + 1;
     if (Problem p = validate(s); !p.empty()) return invalid("{}: {}", input_, p);

@@ -20,7 +20,12 @@ struct Plan {
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
-// Everything up to the first weight: the model is opened, prompts are cut to tokens, memory is estimated and admitted.
+// Parts up to this size have their values looked at before the first step; larger ones when they are loaded, which for
+// the transformer and the text encoder is before the first step, too.
+constexpr size_t kVerifiedAhead = size_t(1) << 30;
+
+// Everything up to the first weight: the model is opened and checked, prompts are cut to tokens, memory is estimated and
+// admitted.
 Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResult& result) {
   const JobSpec& s = p.job.spec;
   ZT_ASSIGN_OR_RETURN(p.pipeline, host.open(p.job));
@@ -57,7 +62,7 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   if (p.memory.tiled_decode && s.vae_tiling != "on") {
     control.note("decoding in tiles, because the exact decode does not fit: seams are blended, pixels differ a little");
   }
-  return ok_status();
+  return p.pipeline->verify(kVerifiedAhead);
 }
 
 // [n, text_dim] of a stored embedding, checked against the model.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,8 +85,9 @@ class TextToVideo {
   // Frames [-1, 1] f32 through `next` (returns an empty view at the end) -> normalised latents [C, T, H, W].
   Result<Tensor> encode(const ClipShape& clip, const std::function<Result<TensorView>()>& next, const ExecContext& ctx);
 
-  // Every part's tensor names, shapes and values (finite), without rendering: what `models verify` does.
-  Status verify() const;
+  // Every part's tensor names and shapes, and whether its values are finite for parts of at most `value_bytes`, without
+  // rendering: what `models verify` does in full, and a render before its first step for all but the largest parts.
+  Status verify(size_t value_bytes = std::numeric_limits<size_t>::max()) const;
 
   // Loads what a stage needs ahead of time; the stages call it themselves. Weights that are not finite are kBadModel.
   Status load_text(const ExecContext& ctx);

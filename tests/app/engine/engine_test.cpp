@@ -61,7 +61,9 @@ std::map<uint64_t, JobResult> wait_results(Engine& engine, size_t count, std::ve
       continue;
     }
     if (all) all->push_back(*e);
-    if (auto* r = std::get_if<JobResult>(&e->payload)) EXPECT_TRUE(results.emplace(e->request, *r).second) << "two results";
+    if (auto* r = std::get_if<JobResult>(&e->payload)) {
+      EXPECT_TRUE(results.emplace(e->request, *r).second) << "two results";
+    }
   }
   EXPECT_EQ(results.size(), count);
   return results;
@@ -91,7 +93,10 @@ TEST(Engine, ProgressIsTheNewestAndTheResultIsLast) {
   EXPECT_TRUE(std::holds_alternative<JobResult>(events.back().payload));
   int64_t step = -1;
   for (const Event& e : events) {
-    if (auto* p = std::get_if<Progress>(&e.payload)) EXPECT_GE(p->step, step), step = p->step;
+    if (auto* p = std::get_if<Progress>(&e.payload)) {
+      EXPECT_GE(p->step, step);
+      step = p->step;
+    }
   }
   EXPECT_EQ(step, 50);
 }

@@ -20,6 +20,8 @@ struct Bad {
   std::string word;  // in the message
 };
 
+void PrintTo(const Bad& b, std::ostream* out) { *out << b.name; }
+
 class BadInput : public ::testing::TestWithParam<Bad> {};
 
 TEST_P(BadInput, OneLineRightCodeNoFile) {

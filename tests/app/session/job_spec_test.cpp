@@ -64,6 +64,8 @@ struct BadField {
   std::string field, text;
 };
 
+void PrintTo(const BadField& b, std::ostream* out) { *out << b.field; }
+
 class BadFields : public ::testing::TestWithParam<BadField> {};
 
 TEST_P(BadFields, GiveOneLineThatNamesTheField) {
