@@ -8,7 +8,8 @@
 namespace zt {
 namespace {
 
-constexpr int64_t kMaxTile = 4096;  // capacity of a block
+constexpr int64_t kMaxTile = 4096;            // capacity of a block
+constexpr double kMaxKept = double(1 << 28);  // kept blocks: 1 GiB of lists
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -66,6 +67,9 @@ class AxisBlocks {
   }
 
   int64_t count() const { return int64_t(pieces_.size()); }
+  int64_t kept() const {
+    return std::count_if(ids_.begin(), ids_.end(), [](int id) { return id >= 0; });
+  }
   int id(int64_t q, int64_t k) const { return ids_[size_t(q * count() + k)]; }  // -1 = nothing kept
   const Mask& mask(int id) const { return masks_[size_t(id)]; }
 
@@ -92,11 +96,20 @@ void append_product(PlanParts& p, const AxisBlocks::Mask& t, const AxisBlocks::M
 }
 
 Status check(const Grid& g, const Thw& tile) {
-  if (g.t < 1 || g.h < 1 || g.w < 1) return invalid("window: grid {}x{}x{}, each side must be at least 1", g.t, g.h, g.w);
+  if (std::min({g.t, g.h, g.w}) < 1 || std::max({g.t, g.h, g.w}) > kMaxGridSide) {
+    return invalid("window: grid {}x{}x{}, each side must be 1..{}", g.t, g.h, g.w, kMaxGridSide);
+  }
   if (tile.t < 1 || tile.h < 1 || tile.w < 1 || tile.t > kMaxTile || tile.h > kMaxTile || tile.w > kMaxTile ||
       tile.count() > kMaxTile) {
     return invalid("window: tile {}x{}x{} must hold 1..{} tokens", tile.t, tile.h, tile.w, kMaxTile);
   }
+  return {};
+}
+
+// The axes are independent, so the kept blocks of a plan are the product of their counts.
+Status check_kept(int64_t t, int64_t h, int64_t w) {
+  double kept = double(t) * double(h) * double(w);
+  if (kept > kMaxKept) return invalid("window: {:.0f} kept blocks, allowed are {:.0f}; take larger tiles", kept, kMaxKept);
   return {};
 }
 
@@ -157,6 +170,7 @@ Result<PlanPtr> plan_token_window(const Grid& g, const WindowRule& rule, const T
                                     AxisBlocks(g.h, tile.h, rule.window.h, rule.stride.h, d.h),
                                     AxisBlocks(g.w, tile.w, rule.window.w, rule.stride.w, d.w)};
   const auto& [t, h, w] = axes;
+  ZT_RETURN_IF_ERROR(check_kept(t.kept(), h.kept(), w.kept()));
   // A block's mask is the product of three axis masks, so equal axis masks make equal block masks: each is made once.
   std::map<std::array<int, 3>, int32_t> known;
   bool masked = false;
@@ -194,6 +208,14 @@ Result<PlanPtr> plan_tile_window(const Grid& g, const WindowRule& rule, const Th
   ZT_RETURN_IF_ERROR(check(g, asked));
   auto began = std::chrono::steady_clock::now();
   Thw tile = cut(asked, g), n = {ceil_div(g.t, tile.t), ceil_div(g.h, tile.h), ceil_div(g.w, tile.w)};
+  auto kept = [](int64_t length, int64_t window, int64_t stride, int64_t dilation) {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < length; ++i) sum += window_keys(length, i, window, stride, dilation).count;
+    return sum;
+  };
+  ZT_RETURN_IF_ERROR(check_kept(kept(n.t, rule.window.t, rule.stride.t, rule.dilation.t),
+                                kept(n.h, rule.window.h, rule.stride.h, rule.dilation.h),
+                                kept(n.w, rule.window.w, rule.stride.w, rule.dilation.w)));
   Tiling tiling = tile_tokens(g, tile, {1, 1, 1});
   PlanParts p = parts_of(tiling);
   p.row_offsets = {0};

@@ -1,12 +1,24 @@
 #include "model/policy/static_policy.h"
 
+#include <algorithm>
+
+#include "kernels/plan/plan_window.h"
+
 namespace zt {
+namespace {
+
+// A 4K clip of 81 frames has 685,440 tokens; a block map beyond this does not fit common memory.
+constexpr int64_t kMaxTokens = int64_t(1) << 20;
+
+}  // namespace
 
 Result<PlanPtr> StaticPolicy::plan(const PolicyInput& in, const ExecContext& ctx) {
   constexpr size_t kKept = 4;
   const Grid& grid = in.site.grid;
-  if (grid.t < 1 || grid.h < 1 || grid.w < 1)
-    return invalid("{}: grid {}x{}x{}, each side must be at least 1", name(), grid.t, grid.h, grid.w);
+  if (std::min({grid.t, grid.h, grid.w}) < 1 || std::max({grid.t, grid.h, grid.w}) > kMaxGridSide || grid.tokens() > kMaxTokens) {
+    return invalid("{}: grid {}x{}x{}, each side must be 1..{} and the tokens at most {}", name(), grid.t, grid.h, grid.w,
+                   kMaxGridSide, kMaxTokens);
+  }
   if (in.q && (in.q.dim(2) != grid.tokens() || in.k.dim(2) != grid.tokens())) {
     return invalid("{}: {} queries and {} keys on a grid of {}x{}x{} = {} tokens", name(), in.q.dim(2), in.k.dim(2), grid.t,
                    grid.h, grid.w, grid.tokens());
