@@ -2,6 +2,7 @@
 
 #include "app/engine/clip_output.h"
 #include "app/engine/explain.h"
+#include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/runners.h"
 #include "app/session/job_text.h"
@@ -31,6 +32,9 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   ZT_ASSIGN_OR_RETURN(p.pipeline, host.open(p.job));
   const ModelFolder& model = p.pipeline->model();
   ZT_ASSIGN_OR_RETURN(p.latent, latent_shape(model, clip_shape(s)));
+  ZT_ASSIGN_OR_RETURN(std::optional<Preset> preset, find_preset(s.model, host.places()));
+  std::string warning = preset ? outside_training(*preset, s) : "";
+  if (!warning.empty()) control.note(warning);
   double shift = s.flow_shift > 0 ? s.flow_shift : model.scheduler.flow_shift;
   ZT_RETURN_IF_ERROR(make_schedule(p.job.sampler, s.steps, shift, model.scheduler.train_timesteps).status());
   if (s.init_latents.empty() || p.job.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(p.job.rng, p.latent.count()));

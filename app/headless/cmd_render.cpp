@@ -1,3 +1,4 @@
+#include "app/engine/presets.h"
 #include "app/engine/runners.h"
 #include "app/headless/job_console.h"
 #include "app/headless/job_record.h"
@@ -37,10 +38,11 @@ std::function<int()> setup_render(CLI::App& app) {
   app.add_flag("--explain", options->explain, "say which implementation runs and why the others do not");
   return [options] {
     Problem problem = finish_job_options(*options);
-    if (problem.empty() && !options->prompt_given && options->spec.text_embeds.empty()) problem = "prompt: give one with -p (or --text-embeds)";
+    if (problem.empty() && !options->given.count("prompt") && options->spec.text_embeds.empty()) problem = "prompt: give one with -p (or --text-embeds)";
     if (!problem.empty()) return print_status(invalid("{}", problem));
     auto host = make_host();
     if (!host.ok()) return print_status(host.status());
+    if (Status s = apply_preset(options->spec, options->given, (*host)->places()); !s.ok()) return print_status(s);
     if (options->dry_run) return plan_only(**host, *options);
     return run_job(make_render_runner(*host, options->explain), *options);
   };

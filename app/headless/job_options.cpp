@@ -51,13 +51,13 @@ std::string flag_list(const Field& f) {
 void add_field(CLI::App& app, const std::shared_ptr<JobOptions>& options, const Field& f) {
   JobOptions* o = options.get();
   if (auto* member = std::get_if<bool JobSpec::*>(&f.member)) {
-    app.add_flag_callback(flag_list(f), [o, m = *member] { o->spec.*m = true; }, std::string(f.help));
+    app.add_flag_callback(flag_list(f), [o, m = *member, &f] { o->spec.*m = true, o->given.emplace(f.name); }, std::string(f.help));
     return;
   }
   auto set = [o, &f](const std::string& value) {
     Problem p = set_field(o->spec, f, std::string_view(known_value(f.name, value)));
     if (!p.empty() && o->problem.empty()) o->problem = p;
-    if (f.name == "prompt") o->prompt_given = true;
+    o->given.emplace(f.name);
   };
   std::string help(f.help);
   if (!f.choices.empty()) {
@@ -80,6 +80,7 @@ void add_side(CLI::App& app, const std::shared_ptr<JobOptions>& options, const c
     Problem p = set_field(scratch, f, std::string_view(value + "x16"));
     if (p.empty()) {
       o->spec.size.*side = scratch.size.width;
+      o->given.emplace(f.name);
     } else if (o->problem.empty()) {
       o->problem = p;
     }
@@ -121,7 +122,7 @@ std::shared_ptr<JobOptions> add_job_options(CLI::App& app, const std::vector<std
 }
 
 Problem finish_job_options(JobOptions& o) {
-  if (!o.prompt_file.empty() && o.prompt_given) return "prompt: give --prompt or --prompt-file, not both";
+  if (!o.prompt_file.empty() && o.given.count("prompt")) return "prompt: give --prompt or --prompt-file, not both";
   std::istream* source = nullptr;
   std::ifstream file;
   if (!o.prompt_file.empty()) {
@@ -135,7 +136,8 @@ Problem finish_job_options(JobOptions& o) {
     std::string text(kMaxTextBytes + 1, '\0');  // one more than allowed, so that validate sees it is too long
     text.resize(size_t(source->read(text.data(), std::streamsize(text.size())).gcount()));
     if (source->bad()) return "prompt: cannot be read";
-    o.spec.prompt = text, o.prompt_given = true;
+    o.spec.prompt = text;
+    o.given.emplace("prompt");
   }
   return o.problem;
 }

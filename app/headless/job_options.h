@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ enum class ProgressMode : uint8_t { plain, jsonl, none };
 
 struct JobOptions {
   JobSpec spec;
-  bool prompt_given = false;
+  std::set<std::string> given;  // names of the fields that flags set
   std::string prompt_file;
   bool json = false, explain = false, dry_run = false;
   ProgressMode progress = ProgressMode::plain;

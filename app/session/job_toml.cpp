@@ -1,9 +1,12 @@
 #include <toml++/toml.h>
 
-#include <sstream>
+#include <fmt/format.h>
+
+#include <algorithm>
 
 #include "app/session/job_fields.h"
 #include "app/session/job_text.h"
+#include "app/session/preset.h"
 #include "app/session/text.h"
 
 namespace zt {
@@ -29,17 +32,59 @@ Problem to_object(const toml::table& table, nlohmann::json& out) {
   return apply_keys(out, scratch);
 }
 
-}  // namespace
-
-Problem read_job_file(std::string_view text, JobFile& file) {
-  if (text.size() > kMaxTextBytes) return "job file: longer than 1 MiB";
-  if (auto at = invalid_utf8_at(text)) return "job file: not valid UTF-8 at byte " + std::to_string(*at);
-  toml::table root;
+Problem parse(std::string_view what, std::string_view text, toml::table& root) {
+  if (text.size() > kMaxTextBytes) return fmt::format("{}: longer than 1 MiB", what);
+  if (auto at = invalid_utf8_at(text)) return fmt::format("{}: not valid UTF-8 at byte {}", what, *at);
   try {
     root = toml::parse(text);
   } catch (const toml::parse_error& e) {
-    return "job file: line " + std::to_string(e.source().begin.line) + ": " + std::string(e.description());
+    return fmt::format("{}: line {}: {}", what, e.source().begin.line, e.description());
   }
+  return {};
+}
+
+Size size_of(const toml::node_view<toml::node>& node) {
+  JobSpec scratch;
+  scratch.size = {};
+  Problem ignored = set_field(scratch, *find_field("size"), std::string_view(node.value_or(std::string_view())));
+  return ignored.empty() ? scratch.size : Size{};
+}
+
+}  // namespace
+
+Problem read_preset(std::string_view text, Preset& preset) {
+  toml::table root;
+  if (Problem p = parse("preset", text, root); !p.empty()) return p;
+  preset.layers = root["match"]["layers"].value_or(int64_t(0));
+  preset.dim = root["match"]["dim"].value_or(int64_t(0));
+  if (const toml::table* defaults = root["defaults"].as_table()) {
+    if (Problem p = to_object(*defaults, preset.defaults); !p.empty()) return "preset: " + p;
+  }
+  preset.smallest = size_of(root["trained"]["sizes"][0]), preset.largest = size_of(root["trained"]["sizes"][1]);
+  preset.shortest = root["trained"]["frames"][0].value_or(preset.shortest);
+  preset.longest = root["trained"]["frames"][1].value_or(preset.longest);
+  return {};
+}
+
+std::string outside_training(const Preset& p, const JobSpec& s) {
+  if (p.largest.width > 0) {
+    auto [low, high] = std::minmax(s.size.width, s.size.height);
+    auto [small_low, small_high] = std::minmax(p.smallest.width, p.smallest.height);
+    auto [large_low, large_high] = std::minmax(p.largest.width, p.largest.height);
+    if (low < small_low || high < small_high || low > large_low || high > large_high) {
+      return fmt::format("size: {}x{} is outside {}x{}..{}x{}, which the model was trained on; expect less", s.size.width, s.size.height, p.smallest.width, p.smallest.height,
+                         p.largest.width, p.largest.height);
+    }
+  }
+  if (s.frames < p.shortest || s.frames > p.longest) {
+    return fmt::format("frames: {} is outside {}..{}, which the model was trained on; expect less", s.frames, p.shortest, p.longest);
+  }
+  return {};
+}
+
+Problem read_job_file(std::string_view text, JobFile& file) {
+  toml::table root;
+  if (Problem p = parse("job file", text, root); !p.empty()) return p;
   for (const auto& [name, node] : root) {
     std::string key(name.str());
     if (key == "defaults") {

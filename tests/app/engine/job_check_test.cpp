@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/engine/job_check.h"
+#include "app/engine/presets.h"
 #include "app/session/job_text.h"
 #include "tests/app/temp_folder.h"
 
@@ -106,6 +107,20 @@ TEST_F(JobCheck, SideFileOfAnotherProgramIsKept) {
   refused(good(), Code::kInvalid, "--overwrite");
   write_all(dir / "a.json", settings_document(good(), "1.0").dump(2));
   EXPECT_TRUE(prepare(good()).ok());
+}
+
+TEST_F(JobCheck, PresetsFillWhatNobodySet) {
+  JobPlaces places{ZT_SOURCE_DIR "/assets", "1.0"};
+  for (const char* name : {"mini", "wan2.1-t2v-1.3b", "wan2.1-t2v-14b"}) {
+    Preset p;
+    EXPECT_EQ(read_preset(zt::testing::read_all(places.assets + "/presets/" + name + ".toml"), p), "") << name;
+  }
+  JobSpec mini;
+  ASSERT_TRUE(apply_preset(mini, {}, places).ok());
+  EXPECT_EQ(mini, JobSpec()) << "the preset of the embedded model is what JobSpec starts with";
+  mini.steps = 3;
+  ASSERT_TRUE(apply_preset(mini, {"steps"}, places).ok());
+  EXPECT_EQ(mini.steps, 3);
 }
 
 TEST_F(JobCheck, MissingAssetsAreAModelError) {

@@ -6,6 +6,7 @@
 
 #include "app/session/job_fields.h"
 #include "app/session/job_text.h"
+#include "app/session/preset.h"
 #include "app/session/sha256.h"
 #include "app/session/text.h"
 
@@ -209,6 +210,23 @@ TEST(JobFile, NonFiniteNumbersFailValidation) {
   JobSpec s;
   ASSERT_EQ(apply_keys(file.jobs[0], s), "");
   EXPECT_THAT(validate(s), StartsWith("cfg_scale:"));
+}
+
+TEST(Preset, DefaultsAndTrainedRange) {
+  Preset p;
+  ASSERT_EQ(read_preset("[match]\nlayers = 30\ndim = 1536\n[defaults]\nsize = '832x480'\nsteps = 50\n[trained]\nsizes = ['480x480', '832x832']\nframes = [1, 81]\n", p), "");
+  EXPECT_EQ(p.layers, 30);
+  EXPECT_EQ(p.defaults["steps"], 50);
+  JobSpec s;
+  s.size = {832, 480}, s.frames = 81;
+  EXPECT_EQ(outside_training(p, s), "");
+  s.size = {480, 832};
+  EXPECT_EQ(outside_training(p, s), "");
+  s.size = {1280, 720};
+  EXPECT_THAT(outside_training(p, s), StartsWith("size:"));
+  s.size = {832, 480}, s.frames = 85;
+  EXPECT_THAT(outside_training(p, s), StartsWith("frames:"));
+  EXPECT_THAT(read_preset("[defaults]\nstepz = 3\n", p), HasSubstr("steps"));
 }
 
 TEST(Text, Utf8) {
