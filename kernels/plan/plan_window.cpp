@@ -8,7 +8,9 @@
 namespace zt {
 namespace {
 
-constexpr int64_t kMaxTile = 4096;            // capacity of a block
+constexpr int64_t kMaxTile = 4096;  // capacity of a block
+constexpr int64_t kMaxTokens = int64_t(1) << 20;
+constexpr int64_t kMaxPieces = 8192;          // along one axis; every pair of them is looked at
 constexpr double kMaxKept = double(1 << 28);  // kept blocks: 1 GiB of lists
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -42,26 +44,28 @@ class AxisBlocks {
 
   AxisBlocks(int64_t length, int64_t tile, int64_t window, int64_t stride, int64_t dilation)
       : pieces_(axis_pieces(length, tile, dilation)) {
+    std::vector<AxisKeys> keys;  // of each token
+    for (int64_t i = 0; i < length; ++i) keys.push_back(window_keys(length, i, window, stride, dilation));
     std::map<Mask, int> known;
-    for (const Piece& q : pieces_) {
-      for (const Piece& k : pieces_) {
-        Mask m{q.count, k.count, {}, true};
-        bool any = false;
-        for (int64_t a = 0; a < q.count; ++a) {
-          AxisKeys keys = window_keys(length, q.begin + a * dilation, window, stride, dilation);
-          for (int64_t b = 0; b < k.count; ++b) {
-            bool keep = keys.has(k.begin + b * dilation);
-            m.keep.push_back(keep);
-            any |= keep, m.whole &= keep;
-          }
+    ids_.assign(pieces_.size() * pieces_.size(), -1);
+    for (size_t q = 0; q < pieces_.size(); ++q) {
+      // The windows of a piece's tokens start in order: none reads beyond [first, last), all read [all_first, all_last).
+      const Piece& rows = pieces_[q];
+      const AxisKeys &low = keys[size_t(rows.begin)], &high = keys[size_t(rows.begin + (rows.count - 1) * dilation)];
+      int64_t first = low.begin, last = high.begin + high.count * high.step, all_first = high.begin,
+              all_last = low.begin + low.count * low.step;
+      for (size_t k = 0; k < pieces_.size(); ++k) {
+        const Piece& cols = pieces_[k];
+        int64_t end = cols.begin + cols.count * dilation;
+        if ((cols.begin - rows.begin) % dilation != 0 || cols.begin >= last || end <= first) continue;
+        Mask m{rows.count, cols.count, {}, cols.begin >= all_first && end <= all_last};
+        for (int64_t n = 0; n < rows.count * cols.count; ++n) {
+          m.keep.push_back(m.whole ||
+                           keys[size_t(rows.begin + n / cols.count * dilation)].has(cols.begin + n % cols.count * dilation));
         }
-        int id = -1;
-        if (any) {
-          auto [it, fresh] = known.try_emplace(m, int(masks_.size()));
-          if (fresh) masks_.push_back(std::move(m));
-          id = it->second;
-        }
-        ids_.push_back(id);
+        auto [it, fresh] = known.try_emplace(m, int(masks_.size()));
+        if (fresh) masks_.push_back(std::move(m));
+        ids_[q * pieces_.size() + k] = it->second;
       }
     }
   }
@@ -96,8 +100,8 @@ void append_product(PlanParts& p, const AxisBlocks::Mask& t, const AxisBlocks::M
 }
 
 Status check(const Grid& g, const Thw& tile) {
-  if (std::min({g.t, g.h, g.w}) < 1 || std::max({g.t, g.h, g.w}) > kMaxGridSide) {
-    return invalid("window: grid {}x{}x{}, each side must be 1..{}", g.t, g.h, g.w, kMaxGridSide);
+  if (std::min({g.t, g.h, g.w}) < 1 || std::max({g.t, g.h, g.w}) > kMaxTokens || g.tokens() > kMaxTokens) {
+    return invalid("window: grid {}x{}x{}, each side must be at least 1 and the tokens at most {}", g.t, g.h, g.w, kMaxTokens);
   }
   if (tile.t < 1 || tile.h < 1 || tile.w < 1 || tile.t > kMaxTile || tile.h > kMaxTile || tile.w > kMaxTile ||
       tile.count() > kMaxTile) {
@@ -164,6 +168,12 @@ Result<PlanPtr> plan_token_window(const Grid& g, const WindowRule& rule, const T
   auto began = std::chrono::steady_clock::now();
   Thw tile = cut(asked, g), d = {std::clamp<int64_t>(rule.dilation.t, 1, g.t), std::clamp<int64_t>(rule.dilation.h, 1, g.h),
                                  std::clamp<int64_t>(rule.dilation.w, 1, g.w)};
+  for (auto [length, piece, classes] :
+       {std::array{g.t, tile.t, d.t}, std::array{g.h, tile.h, d.h}, std::array{g.w, tile.w, d.w}}) {
+    int64_t pieces = int64_t(axis_pieces(length, piece, classes).size());
+    if (pieces > kMaxPieces)
+      return invalid("window: {} tiles along one axis, allowed are {}; take larger tiles", pieces, kMaxPieces);
+  }
   Tiling tiling = tile_tokens(g, tile, d);
   PlanParts p = parts_of(tiling);
   std::array<AxisBlocks, 3> axes = {AxisBlocks(g.t, tile.t, rule.window.t, rule.stride.t, d.t),

@@ -6,8 +6,6 @@
 
 namespace zt {
 
-constexpr int64_t kMaxGridSide = 4096;
-
 // Sizes along t, h, w.
 struct Thw {
   int64_t t = 1, h = 1, w = 1;

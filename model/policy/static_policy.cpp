@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/plan/plan_window.h"
-
 namespace zt {
 namespace {
 
@@ -15,9 +13,10 @@ constexpr int64_t kMaxTokens = int64_t(1) << 20;
 Result<PlanPtr> StaticPolicy::plan(const PolicyInput& in, const ExecContext& ctx) {
   constexpr size_t kKept = 4;
   const Grid& grid = in.site.grid;
-  if (std::min({grid.t, grid.h, grid.w}) < 1 || std::max({grid.t, grid.h, grid.w}) > kMaxGridSide || grid.tokens() > kMaxTokens) {
-    return invalid("{}: grid {}x{}x{}, each side must be 1..{} and the tokens at most {}", name(), grid.t, grid.h, grid.w,
-                   kMaxGridSide, kMaxTokens);
+  // Sides first: their product is only safe to form once each is bounded.
+  if (std::min({grid.t, grid.h, grid.w}) < 1 || std::max({grid.t, grid.h, grid.w}) > kMaxTokens || grid.tokens() > kMaxTokens) {
+    return invalid("{}: grid {}x{}x{}, each side must be at least 1 and the tokens at most {}", name(), grid.t, grid.h, grid.w,
+                   kMaxTokens);
   }
   if (in.q && (in.q.dim(2) != grid.tokens() || in.k.dim(2) != grid.tokens())) {
     return invalid("{}: {} queries and {} keys on a grid of {}x{}x{} = {} tokens", name(), in.q.dim(2), in.k.dim(2), grid.t,
