@@ -114,9 +114,11 @@ JobResult Engine::run(Job& job) {
 void Engine::publish(Event event) {
   {
     std::lock_guard lock(mutex_);
-    auto same = [&](const Event& e) { return e.request == event.request && std::holds_alternative<Progress>(e.payload); };
-    // Only progress directly at the end is replaced: a note in between keeps its place in the story.
-    if (std::holds_alternative<Progress>(event.payload) && !events_.empty() && same(events_.back())) {
+    // Replaced is only progress of the same state directly at the end: a note in between keeps its place in the story,
+    // and the last step of every state is seen.
+    const Progress* fresh = std::get_if<Progress>(&event.payload);
+    const Progress* last = events_.empty() ? nullptr : std::get_if<Progress>(&events_.back().payload);
+    if (fresh && last && events_.back().request == event.request && last->state == fresh->state) {
       events_.back() = std::move(event);
     } else {
       events_.push_back(std::move(event));

@@ -25,7 +25,7 @@ class Engine {
 
   // Number of the request; 0 for cancels.
   uint64_t post(Command command);
-  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request.
+  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state.
   std::optional<Event> poll();
   Snapshot snapshot() const;
 

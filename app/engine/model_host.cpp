@@ -16,6 +16,11 @@ std::string mib(size_t bytes) {
   return double(bytes) < kGiB ? fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20) : fmt::format("{:.1f} GiB", double(bytes) / kGiB);
 }
 
+size_t ModelHost::program_bytes() const {
+  size_t held = machine_->arena.current(), resident = size_t(resident_mb()) << 20;
+  return resident > held ? resident - held : 0;
+}
+
 Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const JobControl& control) {
   ExecContext& ctx = machine_->ctx;
   std::vector<std::string> notes;
@@ -25,8 +30,13 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();
-  size_t limit = job->spec.max_memory > 0 ? size_t(job->spec.max_memory * kGiB) : available_memory();
-  machine_->arena.set_budget(std::max(limit, machine_->arena.current()));
+  // Tensors may take what is free, or what the limit leaves beside the program. A tensor that does not fit is refused by
+  // the arena; the estimate, which comes first, uses the same budget to choose between exact and tiled decoding.
+  size_t held = machine_->arena.current(), program = program_bytes();
+  double limit = job->spec.max_memory * kGiB;
+  size_t budget = available_memory() + held;
+  if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
+  machine_->arena.set_budget(std::max(budget, held));
   return job;
 }
 
@@ -40,12 +50,13 @@ Result<TextToVideo*> ModelHost::open(const PreparedJob& job) {
 }
 
 Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const {
-  result.memory_estimate_mb = int64_t(bytes >> 20);
-  size_t free = available_memory() + machine_->arena.current();
-  control.note(fmt::format("memory: {} needed ({}), {} available", mib(bytes), breakdown, mib(free)));
+  size_t held = machine_->arena.current(), program = program_bytes();
+  size_t total = program + bytes, free = available_memory() + held;
+  result.memory_estimate_mb = int64_t(total >> 20);
+  control.note(fmt::format("memory: {} needed (program {}, {}), {} available", mib(total), mib(program), breakdown, mib(free)));
   double limit = job.spec.max_memory * kGiB;
-  if (limit > 0 && double(bytes) > limit) {
-    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(bytes), mib(size_t(limit)));
+  if (limit > 0 && double(total) > limit) {
+    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(total), mib(size_t(limit)));
   }
   if (bytes > free) return too_big("needs {} of memory, this machine has {} free; a smaller size or fewer frames need less", mib(bytes), mib(free));
   return ok_status();

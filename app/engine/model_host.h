@@ -27,6 +27,9 @@ class ModelHost {
   Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const;
 
  private:
+  // What the process holds besides tensors: the program, its libraries, the tokenizer's tables.
+  size_t program_bytes() const;
+
   std::unique_ptr<Machine> machine_;
   JobPlaces places_;
   std::string root_;  // of pipeline_

@@ -45,7 +45,7 @@ struct JobResult {
 
 struct Event {
   uint64_t request = 0;
-  // std::string: a line for the user. Progress: only the newest of a request is kept. JobResult: the last event of a request.
+  // std::string: a line for the user. Progress: only the newest of a request's state is kept. JobResult: the last event of a request.
   std::variant<Progress, std::string, JobResult> payload;
 };
 

@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "app/analysis/heat_map.h"
+#include "app/analysis/npy.h"
+#include "app/headless/print.h"
+#include "app/headless/subcommand.h"
+#include "app/media/output_file.h"
+#include "model/policy/policy.h"
+
+namespace zt {
+namespace {
+
+struct Options {
+  std::string attn, grid, mask, token_mask, png;
+  int64_t heads = 1;
+  bool json = false;
+};
+
+Result<Grid> read_grid(const std::string& text) {
+  Grid g;
+  int end = 0;
+  // Widths keep every number inside int64.
+  if (std::sscanf(text.c_str(), "%9ldx%9ldx%9ld%n", &g.t, &g.h, &g.w, &end) != 3 || size_t(end) != text.size() || g.t < 1 || g.h < 1 || g.w < 1) {
+    return invalid("--grid {}: expected TxHxW, each at least 1, such as 21x30x52", text.substr(0, 40));
+  }
+  return g;
+}
+
+// Pixels along a side of n tokens: whole tokens a pixel or whole pixels a token where that fits, 1024 at most.
+int64_t picture_side(int64_t n) { return n >= 512 ? std::min<int64_t>(n, 1024) : n * (512 / n); }
+
+Status write_outputs(const AttentionPlan& plan, const Options& o) {
+  // Equal heads are written once.
+  int64_t heads = plan.model_heads() > 0 ? plan.model_heads() : 1;
+  if (!o.mask.empty()) {
+    std::vector<uint8_t> data;
+    for (int64_t h = 0; h < heads; ++h) {
+      std::vector<uint8_t> map = plan.block_map(plan.set_of(h));
+      data.insert(data.end(), map.begin(), map.end());
+    }
+    ZT_RETURN_IF_ERROR(write_npy(o.mask, data, {heads, plan.parts().q.count(), plan.parts().k.count()}));
+  }
+  if (!o.token_mask.empty()) {
+    std::vector<uint8_t> data;
+    for (int64_t h = 0; h < heads; ++h) {
+      ZT_ASSIGN_OR_RETURN(std::vector<uint8_t> mask, plan.expand(h));
+      data.insert(data.end(), mask.begin(), mask.end());
+    }
+    ZT_RETURN_IF_ERROR(write_npy(o.token_mask, data, {heads, plan.nq(), plan.nk()}));
+  }
+  if (!o.png.empty()) {
+    int64_t height = picture_side(plan.nq()), width = picture_side(plan.nk());
+    ZT_RETURN_IF_ERROR(write_heat_map(o.png, plan.raster(-1, height, width), height, width));
+  }
+  return {};
+}
+
+nlohmann::ordered_json as_json(const AttentionPlan& plan, const Options& o, double plan_ms) {
+  const PlanParts& p = plan.parts();
+  double all = double(p.heads) * double(p.q.count()) * double(p.k.count());
+  nlohmann::ordered_json j;
+  j["attn"] = o.attn, j["grid"] = o.grid, j["tokens"] = plan.nq();
+  j["q_blocks"] = p.q.count(), j["k_blocks"] = p.k.count(), j["kept_blocks"] = plan.kept_blocks();
+  j["density"] = plan.density(), j["sparsity"] = all > 0 ? 1 - double(plan.kept_blocks()) / all : 0.0;
+  j["partly_kept_blocks"] = plan.stats().masked_blocks, j["empty_rows"] = plan.stats().empty_rows;
+  j["block_q"] = p.q.block, j["block_k"] = p.k.block, j["permuted"] = plan.has_order();
+  j["list_sets"] = p.heads, j["bytes"] = plan.stats().bytes, j["plan_ms"] = plan_ms, j["hash"] = hex(plan.hash());
+  return j;
+}
+
+Status run(const Options& o) {
+  ZT_ASSIGN_OR_RETURN(Grid grid, read_grid(o.grid));
+  if (o.heads < 1 || o.heads > 4096) return invalid("--heads {}: allowed are 1..4096", o.heads);
+  for (const std::string* path : {&o.mask, &o.token_mask, &o.png}) {
+    if (!path->empty()) ZT_RETURN_IF_ERROR(check_output(*path, true));
+  }
+  ZT_ASSIGN_OR_RETURN(auto policy, make_policy(o.attn));
+  auto begin = std::chrono::steady_clock::now();
+  ZT_ASSIGN_OR_RETURN(PlanPtr plan, static_plan(*policy, grid, o.heads, {}));
+  double plan_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  ZT_RETURN_IF_ERROR(write_outputs(*plan, o));
+  auto j = as_json(*plan, o, plan_ms);
+  std::string text;
+  for (const auto& [key, value] : j.items()) text += fmt::format("{:20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  print_result(o.json ? j.dump() + "\n" : text);
+  return {};
+}
+
+}  // namespace
+
+std::function<int()> setup_plan(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("--attn", o->attn, "attention method: name[:key=value,...] or @FILE; see `zoetrope policies`")->required();
+  app.add_option("--grid", o->grid, "token grid as TxHxW")->required();
+  app.add_option("--heads", o->heads, "heads, for plan files that tell them apart");
+  app.add_option("--mask", o->mask, "write the block map here: .npy, u8 [1 or heads, q blocks, k blocks]");
+  app.add_option("--token-mask", o->token_mask, "write the mask of tokens here: .npy, u8 [1 or heads, N, N], N up to 16384");
+  app.add_option("--png", o->png, "write a picture of it here, in the order of its blocks");
+  app.add_flag("--json", o->json, "print the figures as JSON");
+  return [o] { return print_status(run(*o)); };
+}
+
+}  // namespace zt
