@@ -125,6 +125,8 @@ def start(a, tok):
         d = dict(model=d["model"], ema=d["ema"])                    # a new stage: fresh optimiser
     sh = Shared(net, lambda n, p: n.startswith("dit.blocks.") and p.dim() == 2, a.procs)
     if d:
+        if {n: v[2] for n, v in sh.spec.items()} != {n: tuple(p.shape) for n, p in d["ema"].items() if n in sh.spec}:
+            raise SystemExit(f"{a.init_from or a.ck} has another shape: layers, width or vocabulary")
         sh.restore(d)
     millions = {k: round(sum(p.numel() for p in m.parameters()) / 1e6, 2) for k, m in net.items()}
     print(json.dumps(dict(stage=a.stage, parameters_M=millions, seen=st["seen"], target=a.target)), flush=True)

@@ -1,12 +1,14 @@
 """Fit the judge on rendered clips only."""
 import argparse
 import json
+import os
 import time
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from judge_net import GRID, PLACES, SIDE, Judge, look, place_name
+from parallel import save_atomic
 from world import World
 
 
@@ -44,22 +46,36 @@ def frames(world, seed, n, per=4, size=128):
     return x, torch.from_numpy(np.stack(ys)), torch.from_numpy(np.stack(cs))
 
 
-def fit_net(j, total, batch, seed, lr=2e-3):
+def fit_net(j, a, end):
+    """True when all frames have been seen; otherwise the state is in --out + ".part" and the same command goes on."""
     world = World(j.preset, "any", counts=(0.55, 0.3, 0.15))
-    opt = torch.optim.AdamW(j.net.parameters(), lr=lr, weight_decay=0.01)
-    steps, t, acc = max(1, total // batch), time.time(), []
-    for i in range(steps):
-        opt.param_groups[0]["lr"] = lr * min(1, (i + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * i / steps)))
-        x, y, c = frames(world, seed + i * batch, batch)
-        s, k = j.net(x)
+    opt = torch.optim.AdamW(j.net.parameters(), lr=a.lr, weight_decay=0.01)
+    steps, part, i, acc = max(1, a.frames // a.batch), a.out + ".part", 0, []
+    if os.path.exists(part):
+        d = torch.load(part, weights_only=False)
+        j.net.load_state_dict(d["net"])
+        opt.load_state_dict(d["opt"])
+        i = d["step"]
+    j.net.train().to(memory_format=torch.channels_last)
+    saved = time.time()
+    while i < steps and time.time() < end:
+        opt.param_groups[0]["lr"] = a.lr * min(1, (i + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * i / steps)))
+        x, y, c = frames(world, a.seed + i * a.batch, a.batch)
+        s, k = j.net(x.contiguous(memory_format=torch.channels_last))
         loss = -(y * F.log_softmax(s, 1)).sum(1).mean() - (c * F.log_softmax(k, 1)).sum(1).mean()
         opt.zero_grad()
         loss.backward()
         opt.step()
+        i += 1
         acc.append(loss.item())
-        if (i + 1) % 100 == 0 or i + 1 == steps:
-            print(json.dumps(dict(step=i + 1, of=steps, loss=round(float(np.mean(acc)), 4), s=round(time.time() - t))), flush=True)
+        if i % 100 == 0 or i == steps:
+            print(json.dumps(dict(step=i, of=steps, loss=round(float(np.mean(acc)), 4))), flush=True)
             acc = []
+        if time.time() - saved > 90 or i == steps or time.time() >= end:
+            save_atomic(dict(net=j.net.state_dict(), opt=opt.state_dict(), step=i), part)
+            saved = time.time()
+    j.net.eval()
+    return i >= steps
 
 
 def fit_heads(j, n, seed):
@@ -86,19 +102,20 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--out", required=True)
     ap.add_argument("--frames", type=int, default=160_000)
-    ap.add_argument("--clips", type=int, default=None, help="for the linear parts; default a fortieth of --frames")
+    ap.add_argument("--clips", type=int, default=None, help="for the linear parts; default a sixtieth of --frames")
+    ap.add_argument("--minutes", type=float, default=1e6, help="stop (and save) after this long")
     ap.add_argument("--batch", type=int, default=64)
+    ap.add_argument("--lr", type=float, default=3e-3)
     ap.add_argument("--preset", default="core")
     ap.add_argument("--seed", type=int, default=50_000_000)
     a = ap.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     j = Judge(preset=a.preset)
-    j.net.train()
-    fit_net(j, a.frames, a.batch, a.seed)
-    j.net.eval()
-    fit_heads(j, a.clips or max(60, a.frames // 40), a.seed + 500_000_000)
-    j.save(a.out)
+    if fit_net(j, a, time.time() + a.minutes * 60):
+        fit_heads(j, a.clips or max(60, a.frames // 60), a.seed + 500_000_000)
+        j.save(a.out)
+        os.remove(a.out + ".part")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,19 @@
     python3 train.py --work DIR               the real budget: about nine undisturbed hours on two cores, days in the background
     python3 train.py --work DIR --smoke       every stage at a tiny budget, minutes
 
-VAE -> report -> pool A -> transformer 64x64x17 -> pool B -> transformer 128x128x33 -> decoder only -> export -> sheet -> judge.
+VAE -> report -> pool A -> transformer 64x64x17 -> early sheet -> pool B -> transformer 128x128x33 -> decoder only -> export -> sheet -> judge.
 It lowers its own priority, and it ends its running stage (which saves first) when it is asked to end.
 """
 import argparse
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from schedule import read_state
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FULL = dict(vae_mpx=1200, dec_mpx=300, a_seen=400_000, b_seen=130_000, a_pool=6000, a_cap=32768, b_pool=1500, b_cap=8192,
@@ -22,10 +24,9 @@ SMOKE = dict(vae_mpx=1.5, dec_mpx=2.5, a_seen=32, b_seen=8, a_pool=32, a_cap=64,
              a_batch=16, b_batch=4, captions=4000, judge_frames=2000, judge_prompts=2, judge_two=1, sheet=2, vae_clips=1)
 
 
-def checkpoint_count(path, key):
-    """Progress of a trainer from the small file beside its checkpoint (the checkpoint itself is large)."""
-    f, part = os.path.join(path, "train_state.json"), "dit" if key == "seen" else "vae"
-    return json.load(open(f))[part][key] if os.path.exists(f) else 0
+def progress(folder, key):
+    """How far a trainer is, from the small file beside its checkpoint (the checkpoint itself is large)."""
+    return read_state(folder, "dit" if key == "seen" else "vae").get(key, 0)
 
 
 class Chain:
@@ -61,15 +62,13 @@ class Chain:
     def once(self, name, script, *args):
         """A stage without a counter: done when its file is there."""
         f = self.path(name)
-        if not os.path.exists(f):
+        while not os.path.exists(f):
             self.run(script, *args)
-            if self.asked:
-                sys.exit("stopped")
         return f
 
     def counted(self, folder, key, target, script, *args):
         """A trainer: done when it has seen its target."""
-        while checkpoint_count(self.path(folder), key) < target * 0.9999:
+        while progress(self.path(folder), key) < target * 0.9999:
             self.run(script, "--out", self.path(folder), "--minutes", round(self.left(), 2), *args)
 
     def pool(self, name, size, frames, count, cap, *args):
@@ -80,32 +79,53 @@ class Chain:
             open(self.path(name + ".filled"), "w").close()
         return self.path(name)
 
+    def start_from(self):
+        """What --init-from has to offer: (folder for the VAE, folder for the transformer, the stage that it was in)."""
+        f = self.a.init_from
+        if not f:
+            return None, None, None
+        whole = os.path.isdir(os.path.join(f, "transformer"))
+        if whole and not os.path.exists(self.path("tokenizer")):    # the weights know these token numbers
+            shutil.copytree(os.path.join(f, "tokenizer"), self.path("tokenizer"))
+        return f, (f if whole else None), (read_state(f, "dit").get("stage", "b") if whole else None)
+
+    def export(self, name, dit, vae):
+        p = self.path
+        return self.once(name + "/model_index.json", "export.py", "--vae", p(vae, "vae.pt"), "--dit", p(dit, "dit.pt"), "--out", p(name),
+                         "--stats", p("vae_report.json"), "--tokenizer", p("tokenizer"), "--state", p("vae"), p(dit))
+
     def go(self):
         b, a, p = self.b, self.a, self.path
         eager, log = ("--eager" if a.smoke else None), ("--log-every", 2 if a.smoke else 50)
-        init = a.init_from
+        few = ("--steps", 2) if a.smoke else ()
+        init, init_dit, stage = self.start_from()
+        given = lambda f: ("--init-from", f) if f else ()
         self.once("tokenizer/spiece.model", "text.py", "--out", p("tokenizer"), "--captions", b["captions"])
-        self.counted("vae", "mpx", b["vae_mpx"], "vae_train.py", "--target-mpx", b["vae_mpx"], *log, eager,
-                     *(("--init-from", init) if init else ()), *(("--image-part", 0.2) if a.smoke else ()))
+        self.counted("vae", "mpx", b["vae_mpx"], "vae_train.py", "--target-mpx", b["vae_mpx"], *log, eager, *given(init),
+                     *(("--image-part", 0.2) if a.smoke else ()))
         self.once("vae_report.json", "vae_eval.py", "--vae", p("vae/vae.pt"), "--report", p("vae_report.json"),
                   "--sheet", p("vae.png"), "--clips", b["vae_clips"])
         common = ("--vae", p("vae/vae.pt"), "--stats", p("vae_report.json"), "--tokenizer", p("tokenizer"), *log, eager)
-        # sprites of stage A have nearly the pixel size of stage B's: what is learned about a token then carries over
-        pool_a = self.pool("poolA", 64, 17, b["a_pool"], b["a_cap"], "--size-px", 28, 44)
-        self.counted("ditA", "seen", b["a_seen"], "dit_train.py", "--pool", pool_a, "--stage", "a", "--target", b["a_seen"],
-                     "--batch", b["a_batch"], *common, None if a.smoke else "--compile", *(("--init-from", init) if init else ()))
-        pool_b = self.pool("poolB", 128, 33, b["b_pool"], b["b_cap"], "--seed", 30_000_000)
-        self.counted("ditB", "seen", b["b_seen"], "dit_train.py", "--pool", pool_b, "--stage", "b", "--target", b["b_seen"],
-                     "--batch", b["b_batch"], *common, "--init-from", p("ditA/dit.pt"), "--lr", 2e-3, "--adam-lr", 1e-3, "--shift", 2.0)
+        if stage != "b":
+            # sprites of stage A have nearly the pixel size of stage B's: what is learned about a token then carries over
+            pool = self.pool("poolA", 64, 17, b["a_pool"], b["a_cap"], "--size-px", 28, 44)
+            self.counted("ditA", "seen", b["a_seen"], "dit_train.py", "--pool", pool, "--stage", "a", "--target", b["a_seen"],
+                         "--batch", b["a_batch"], *common, None if a.smoke else "--compile", *given(init_dit))
+            # an early look, above all at motion: if it is not there, cut the world again before paying for stage B
+            self.export("modelA", "ditA", "vae")
+            self.once("samplesA.png", "samples.py", "--model", p("modelA"), "--out", p("samplesA.png"), "--count", min(16, b["sheet"]),
+                      "--width", 64, "--height", 64, "--frames", 17, *few)
+            init_dit = p("ditA/dit.pt")
+        pool = self.pool("poolB", 128, 33, b["b_pool"], b["b_cap"], "--seed", 30_000_000)
+        self.counted("ditB", "seen", b["b_seen"], "dit_train.py", "--pool", pool, "--stage", "b", "--target", b["b_seen"],
+                     "--batch", b["b_batch"], *common, *given(init_dit), "--lr", 2e-3, "--adam-lr", 1e-3, "--shift", 2.0)
         self.counted("vae_dec", "mpx", b["dec_mpx"], "vae_train.py", "--target-mpx", b["dec_mpx"], *log, eager,
                      "--decoder-only", "--init-from", p("vae/vae.pt"))
-        self.once("model/model_index.json", "export.py", "--vae", p("vae_dec/vae.pt"), "--dit", p("ditB/dit.pt"), "--stats", p("vae_report.json"),
-                  "--tokenizer", p("tokenizer"), "--out", p("model"), "--state", p("vae"), p("ditB"))
-        small = ("--steps", 2) if a.smoke else ()
-        self.once("samples.png", "samples.py", "--model", p("model"), "--out", p("samples.png"), "--count", b["sheet"], *small)
+        self.export("model", "ditB", "vae_dec")
+        self.once("samples.png", "samples.py", "--model", p("model"), "--out", p("samples.png"), "--count", b["sheet"], *few)
         self.once("judge.pt", "judge_train.py", "--out", p("judge.pt"), "--frames", b["judge_frames"])
         self.once("judge.json", "judge.py", "--judge", p("judge.pt"), "--model", p("model"), "--out", p("judge.json"),
-                  "--one", b["judge_prompts"], "--two", b["judge_two"], *small, *(("--trials", 40, "--no-assert") if a.smoke else ()))
+                  "--one", b["judge_prompts"], "--two", b["judge_two"], *few, *(("--trials", 40, "--no-assert") if a.smoke else ()))
         print("chain done")
 
 

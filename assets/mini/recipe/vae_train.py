@@ -157,6 +157,9 @@ def start(a):
         d = dict(model=d["ema"], ema=d["ema"])
         st["inflated"] = True
     if d:
+        mine = {n: p.shape for n, p in vae.named_parameters()}
+        if mine != {n: p.shape for n, p in d["ema"].items()}:
+            raise SystemExit(f"{a.init_from or a.ck} has another shape than base {a.base} with {a.blocks} blocks")
         vae.load_state_dict(d["ema"])
     if a.decoder_only:                                              # frozen at the EMA that made the latents
         for p in list(vae.encoder.parameters()) + list(vae.quant_conv.parameters()):
