@@ -59,6 +59,7 @@ struct Vec {
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }  // b when either is NaN
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F sqrt(F a) { return _mm256_sqrt_ps(a); }
   static float sum(F v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));

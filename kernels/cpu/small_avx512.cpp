@@ -50,6 +50,7 @@ struct Vec {
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }  // b when either is NaN
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F sqrt(F a) { return _mm512_sqrt_ps(a); }
   static float sum(F v) { return _mm512_reduce_add_ps(v); }
   static float top(F v) { return _mm512_reduce_max_ps(v); }
   static F round(F v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
