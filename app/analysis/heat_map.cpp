@@ -31,7 +31,8 @@ std::vector<uint8_t> heat_colours(std::span<const float> values) {
     float at = std::clamp(std::isnan(v) ? 0.f : v, 0.f, 1.f) * float(kViridis.size() - 1);
     size_t low = std::min(size_t(at), kViridis.size() - 2);
     float share = at - float(low);
-    for (size_t c = 0; c < 3; ++c) rgb.push_back(uint8_t(std::lround(kViridis[low][c] * (1 - share) + kViridis[low + 1][c] * share)));
+    for (size_t c = 0; c < 3; ++c)
+      rgb.push_back(uint8_t(std::lround(kViridis[low][c] * (1 - share) + kViridis[low + 1][c] * share)));
   }
   return rgb;
 }

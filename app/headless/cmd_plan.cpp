@@ -12,6 +12,8 @@
 namespace zt {
 namespace {
 
+constexpr double kMaxArray = double(int64_t(1) << 32);  // bytes of one output
+
 struct Options {
   std::string attn, grid, mask, token_mask, png;
   int64_t heads = 1;
@@ -22,7 +24,8 @@ Result<Grid> read_grid(const std::string& text) {
   Grid g;
   int end = 0;
   // Widths keep every number inside int64.
-  if (std::sscanf(text.c_str(), "%9ldx%9ldx%9ld%n", &g.t, &g.h, &g.w, &end) != 3 || size_t(end) != text.size() || g.t < 1 || g.h < 1 || g.w < 1) {
+  if (std::sscanf(text.c_str(), "%9ldx%9ldx%9ld%n", &g.t, &g.h, &g.w, &end) != 3 || size_t(end) != text.size() || g.t < 1 ||
+      g.h < 1 || g.w < 1) {
     return invalid("--grid {}: expected TxHxW, each at least 1, such as 21x30x52", text.substr(0, 40));
   }
   return g;
@@ -34,7 +37,12 @@ int64_t picture_side(int64_t n) { return n >= 512 ? std::min<int64_t>(n, 1024) :
 Status write_outputs(const AttentionPlan& plan, const Options& o) {
   // Equal heads are written once.
   int64_t heads = plan.model_heads() > 0 ? plan.model_heads() : 1;
+  auto fits = [&](int64_t rows, int64_t cols) {
+    return double(heads) * double(rows) * double(cols) <= kMaxArray ? ok_status()
+                                                                    : too_big("a mask of {} x {} x {} bytes", heads, rows, cols);
+  };
   if (!o.mask.empty()) {
+    ZT_RETURN_IF_ERROR(fits(plan.parts().q.count(), plan.parts().k.count()));
     std::vector<uint8_t> data;
     for (int64_t h = 0; h < heads; ++h) {
       std::vector<uint8_t> map = plan.block_map(plan.set_of(h));
@@ -43,6 +51,7 @@ Status write_outputs(const AttentionPlan& plan, const Options& o) {
     ZT_RETURN_IF_ERROR(write_npy(o.mask, data, {heads, plan.parts().q.count(), plan.parts().k.count()}));
   }
   if (!o.token_mask.empty()) {
+    if (plan.nq() <= AttentionPlan::kMaxExpand) ZT_RETURN_IF_ERROR(fits(plan.nq(), plan.nk()));
     std::vector<uint8_t> data;
     for (int64_t h = 0; h < heads; ++h) {
       ZT_ASSIGN_OR_RETURN(std::vector<uint8_t> mask, plan.expand(h));
@@ -83,7 +92,8 @@ Status run(const Options& o) {
   ZT_RETURN_IF_ERROR(write_outputs(*plan, o));
   auto j = as_json(*plan, o, plan_ms);
   std::string text;
-  for (const auto& [key, value] : j.items()) text += fmt::format("{:20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& [key, value] : j.items())
+    text += fmt::format("{:20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   print_result(o.json ? j.dump() + "\n" : text);
   return {};
 }

@@ -9,11 +9,18 @@ namespace {
 
 nlohmann::ordered_json as_json(const PolicyInfo& p) {
   nlohmann::ordered_json j;
-  j["name"] = p.name, j["summary"] = p.summary, j["citation"] = p.citation, j["needs_trained_weights"] = p.needs_trained_weights;
+  j["name"] = p.name, j["summary"] = p.summary, j["citation"] = p.citation, j["advice"] = p.advice;
+  j["needs_trained_weights"] = p.needs_trained_weights;
   auto& parameters = j["parameters"] = nlohmann::ordered_json::array();
   for (const PolicyParameter& q : p.parameters) {
     nlohmann::ordered_json e;
-    e["name"] = q.name, e["default"] = q.fallback, e["low"] = q.low, e["high"] = q.high, e["unit"] = q.unit, e["help"] = q.help;
+    e["name"] = q.name, e["type"] = parameter_type_name(q.type), e["default"] = q.fallback;
+    if (q.type == ParameterType::choice) {
+      e["choices"] = q.choices;
+    } else if (q.type != ParameterType::boolean) {
+      e["low"] = q.low, e["high"] = q.high;
+    }
+    e["unit"] = q.unit, e["help"] = q.help;
     parameters.push_back(std::move(e));
   }
   return j;
@@ -31,7 +38,10 @@ std::function<int()> setup_policies(CLI::App& app) {
     for (const PolicyInfo& p : policy_table()) {
       out["policies"].push_back(as_json(p));
       text += fmt::format("{:12} {} ({}){}\n", p.name, p.summary, p.citation, p.needs_trained_weights ? "; needs trained weights" : "");
-      for (const PolicyParameter& q : p.parameters) text += fmt::format("    {}={} [{}..{}{}] {}\n", q.name, q.fallback, q.low, q.high, q.unit.empty() ? "" : " " + q.unit, q.help);
+      if (!p.advice.empty()) text += fmt::format("{:12} {}\n", "", p.advice);
+      for (const PolicyParameter& q : p.parameters) {
+        text += fmt::format("    {}={}  {}: {}{}\n", q.name, q.fallback, q.help, q.range(), q.unit.empty() ? "" : " (" + q.unit + ")");
+      }
     }
     print_result(*json ? out.dump() + "\n" : text);
     return 0;
