@@ -36,6 +36,7 @@ class StrictBuilder : public nlohmann::json_sax<nlohmann::json> {
     return builder_.start_object(n);
   }
   bool key(string_t& v) override {
+    if (++key_count_ > limits_.keys) return refuse(fmt::format("more than {} keys", limits_.keys));
     if (!keys_.back().insert(v).second) return refuse(fmt::format("duplicate key '{}'", quotable(v)));
     return builder_.key(v);
   }
@@ -69,7 +70,7 @@ class StrictBuilder : public nlohmann::json_sax<nlohmann::json> {
   JsonLimits limits_;
   std::string problem_;
   std::vector<std::set<std::string>> keys_;
-  size_t values_ = 0;
+  size_t values_ = 0, key_count_ = 0;
   int depth_ = 0;
 };
 

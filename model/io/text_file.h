@@ -17,7 +17,8 @@ Result<std::string> read_small_file(const std::string& path, size_t max_bytes);
 
 struct JsonLimits {
   size_t bytes = size_t(16) << 20;
-  size_t values = 1 << 20;  // strings, numbers, objects, ...: bounds the memory of the parsed tree
+  // Strings, numbers, objects, ... and keys of all objects: they bound the memory of the parsed tree.
+  size_t values = 1 << 18, keys = 1 << 17;
   int depth = 64;
 };
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -55,19 +56,21 @@ Result<std::map<std::string, std::string>> read_weight_map(const std::string& in
 template <class T>
 int64_t count_masked(const void* data, int64_t n, T mask) {
   auto* v = static_cast<const T*>(data);
+  T any = 0;  // of the values' own width, so that the loop runs in full vectors; good weights need no second look
+  for (int64_t i = 0; i < n; ++i) any |= T((v[i] & mask) == mask);
   int64_t bad = 0;
-  for (int64_t i = 0; i < n; ++i) bad += (v[i] & mask) == mask;
+  for (int64_t i = 0; any && i < n; ++i) bad += (v[i] & mask) == mask;
   return bad;
 }
 
 // NaN and infinity have all exponent bits set; e4m3 ("fn") has no infinity and one NaN of each sign.
-int64_t count_not_finite(const TensorView& t) {
-  switch (t.dtype) {
-    case DType::f32: return count_masked<uint32_t>(t.data, t.count(), 0x7f800000u);
-    case DType::bf16: return count_masked<uint16_t>(t.data, t.count(), 0x7f80);
-    case DType::f16: return count_masked<uint16_t>(t.data, t.count(), 0x7c00);
-    case DType::f8_e5m2: return count_masked<uint8_t>(t.data, t.count(), 0x7c);
-    case DType::f8_e4m3: return count_masked<uint8_t>(t.data, t.count(), 0x7f);
+int64_t count_not_finite(const void* data, DType t, int64_t n) {
+  switch (t) {
+    case DType::f32: return count_masked<uint32_t>(data, n, 0x7f800000u);
+    case DType::bf16: return count_masked<uint16_t>(data, n, 0x7f80);
+    case DType::f16: return count_masked<uint16_t>(data, n, 0x7c00);
+    case DType::f8_e5m2: return count_masked<uint8_t>(data, n, 0x7c);
+    case DType::f8_e4m3: return count_masked<uint8_t>(data, n, 0x7f);
     default: return 0;
   }
 }
@@ -162,8 +165,15 @@ Status WeightStore::finish() const {
 Status WeightStore::check_finite() const {
   std::vector<std::string> bad;
   for (const auto& [name, t] : tensors_) {
-    int64_t n = count_not_finite(t);
-    drop(t);
+    // In pieces: an embedding table of 4 GB must not be in memory as a whole.
+    constexpr int64_t kPiece = int64_t(4) << 20;
+    TensorView flat = t.reshape({t.count()});
+    int64_t n = 0;
+    for (int64_t at = 0; at < t.count(); at += kPiece) {
+      TensorView piece = flat.slice(0, at, std::min(kPiece, t.count() - at));
+      n += count_not_finite(piece.data, t.dtype, piece.count());
+      drop(piece);
+    }
     if (n > 0) bad.push_back(fmt::format("{} ({} of {} values)", quotable(name), n, t.count()));
   }
   if (bad.empty()) return ok_status();

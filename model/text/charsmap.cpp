@@ -37,7 +37,7 @@ size_t cluster_end(std::string_view text, size_t i) {
   return i;
 }
 
-constexpr size_t kMaxReplacement = 1024;  // NFKC needs 33 bytes at most; bounds what a hostile map can blow a prompt up to
+constexpr size_t kMaxReplacement = 256;  // NFKC needs 33 bytes at most; bounds what a hostile map can blow a prompt up to
 constexpr size_t kWholeCluster = 6;       // clusters shorter than this many bytes are looked up whole
 
 }  // namespace

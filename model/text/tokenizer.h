@@ -1,5 +1,6 @@
-// Unigram tokenizer of the T5 family through SentencePiece: from spiece.model, or from tokenizer.json alone (its pieces,
-// scores and character map are turned into the same model). Ids end with </s>.
+// Unigram tokenizer of the T5 family, from tokenizer.json or spiece.model (the former wins where both are there, as in
+// transformers). Ids are those of transformers' T5 tokenizer and end with </s>. Not through the SentencePiece library,
+// which normalises whole texts and sums scores in float: other ids for stacked marks, U+2581 in the text, and ties.
 #pragma once
 
 #include <cstdint>
