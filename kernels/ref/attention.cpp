@@ -20,7 +20,8 @@ class RefAttention final : public AttentionExecutor {
     return thread_bytes(plan, p) * size_t(std::max(1, ctx.threads));
   }
 
-  void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace, const ExecContext& ctx) const override {
+  void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace,
+           const ExecContext& ctx) const override {
     ZT_CHECK(plan.model_heads() == 0 || plan.model_heads() == p.heads);
     ZT_CHECK(a.q.dim(2) == plan.nq() && a.k.dim(2) == plan.nk() && a.v.dim(2) == plan.nk() && a.out.dim(2) == plan.nq());
     parallel_for(ctx.threads, p.batch * p.heads * plan.nq(), [&](int64_t i) {

@@ -26,7 +26,8 @@ TEST_P(AttentionAccuracy, DenseWithAnyHeadSize) {
 }
 
 TEST_P(AttentionAccuracy, DenseWithAnyLength) {
-  for (auto [nq, nk] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 300}, {5, 2}, {63, 65}, {64, 64}, {130, 257}, {200, 31}, {333, 333}}) {
+  for (auto [nq, nk] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {1, 300}, {5, 2}, {63, 65}, {64, 64}, {130, 257}, {200, 31}, {333, 333}}) {
     AttentionShape s{2, 1, nq, nk, 64};
     AttentionInputs in(s, GetParam().dtype, true, uint64_t(nq * 1000 + nk));
     check(*AttentionPlan::dense(nq, nk), in, s.str());
@@ -50,7 +51,8 @@ TEST_P(AttentionAccuracy, RandomLists) {
   for (int i = 0; i < 16; ++i) {
     int blocks[] = {1, 7, 16, 32, 63, 64, 100, 128, 200};
     int64_t sizes[] = {6, 12, 64, 64, 96, 128};
-    AttentionShape s{1 + random.below(2), 1 + random.below(3), 1 + random.below(200), 1 + random.below(300), sizes[random.below(6)]};
+    AttentionShape s{1 + random.below(2), 1 + random.below(3), 1 + random.below(200), 1 + random.below(300),
+                     sizes[random.below(6)]};
     int block_q = blocks[random.below(9)], block_k = blocks[random.below(9)];
     int sets = random.below(2) ? 1 : int(s.heads);
     bool bias = random.below(2) == 0;

@@ -54,7 +54,8 @@ struct Tiles {
 }  // namespace emulated_tiles
 
 namespace {
-const TileKernel kEmulated{"emulated_tiles", Isa::avx512_bf16, false, 2, 64, 16, 32, emulated_tiles::pack, emulated_tiles::attend_with_tiles};
+const TileKernel kEmulated{
+    "emulated_tiles", Isa::avx512_bf16, false, 2, 64, 16, 32, emulated_tiles::pack, emulated_tiles::attend_with_tiles};
 }  // namespace
 }  // namespace zt::cpu_attention
 
@@ -73,7 +74,8 @@ class EmulatedTiles : public ::testing::Test {
 };
 
 TEST_F(EmulatedTiles, AnyShape) {
-  for (auto [nq, nk, d] : std::vector<std::array<int64_t, 3>>{{70, 70, 64}, {130, 257, 128}, {5, 2, 12}, {33, 300, 80}, {64, 64, 33}, {100, 31, 384}}) {
+  for (auto [nq, nk, d] : std::vector<std::array<int64_t, 3>>{
+           {70, 70, 64}, {130, 257, 128}, {5, 2, 12}, {33, 300, 80}, {64, 64, 33}, {100, 31, 384}}) {
     AttentionShape s{1, 2, nq, nk, d};
     AttentionInputs in(s, DType::bf16, true, uint64_t(nq + nk));
     PlanPtr plan = AttentionPlan::dense(nq, nk);
@@ -90,7 +92,8 @@ TEST_F(EmulatedTiles, RandomListsAndReferencesThatOverflow) {
     }
     PlanPtr plan = random_plan(s, 2, 64, i % 2 ? 64 : 24, 0.6, true, i);
     if (i >= 3) plan = with_masks_orders_and_head_map(*plan, 2, i);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in, fmt::format("case {}", i));
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in,
+                    fmt::format("case {}", i));
   }
 }
 

@@ -40,7 +40,8 @@ TEST_P(AttentionBits, LseIsOptionalAndChangesNothing) {
   AttentionShape s{1, 2, 90, 90, 64};
   AttentionInputs in(s, GetParam().dtype, true, 23);
   PlanPtr plan = AttentionPlan::dense(90, 90);
-  AttentionResult with = run_attention(*plan, in, GetParam().isa), without = run_attention(*plan, in, GetParam().isa, 2, 0, false);
+  AttentionResult with = run_attention(*plan, in, GetParam().isa),
+                  without = run_attention(*plan, in, GetParam().isa, 2, 0, false);
   EXPECT_TRUE(same_bits(with.out, without.out));
   EXPECT_TRUE(without.guards_intact);
 }
@@ -48,7 +49,8 @@ TEST_P(AttentionBits, LseIsOptionalAndChangesNothing) {
 // Heads are packed in groups of limited size; the cut between groups must not show.
 TEST_P(AttentionBits, HeadsOfOneGroupOrManyAreTheSame) {
   constexpr int64_t kHeads = 5, kRows = 8, kKeys = 33000, kDim = 64;  // 8 or 17 MB a head, groups of 32 MB at most
-  AttentionInputs in({1, kHeads, kRows, 1, kDim}, GetParam().dtype, false, 29), one({1, 1, kRows, 1, kDim}, GetParam().dtype, false, 29);
+  AttentionInputs in({1, kHeads, kRows, 1, kDim}, GetParam().dtype, false, 29),
+      one({1, 1, kRows, 1, kDim}, GetParam().dtype, false, 29);
   in.shape.nk = one.shape.nk = kKeys;
   // Keys one element apart: they overlap, so that many of them are made quickly.
   Arena arena;

@@ -38,7 +38,8 @@ TEST_P(AttentionHostile, RampsAlongTheKeys) {
   for (float top : {3.f, 11.f, 31.f, 101.f, 1000.f}) {
     AttentionInputs in({1, 1, 70, 600, 64}, GetParam().dtype, false, 43);
     for (int64_t n = 0; n < 600; ++n) {
-      for (int64_t c = 0; c < 64; ++c) in.set(in.args.k, 0, 0, n, c, in.get(in.args.k, 0, 0, n, c) * (1 + (top - 1) * float(n) / 600));
+      for (int64_t c = 0; c < 64; ++c)
+        in.set(in.args.k, 0, 0, n, c, in.get(in.args.k, 0, 0, n, c) * (1 + (top - 1) * float(n) / 600));
     }
     check(*AttentionPlan::dense(70, 600), in, fmt::format("ramp to {}", top));
   }
@@ -47,13 +48,18 @@ TEST_P(AttentionHostile, RampsAlongTheKeys) {
 TEST_P(AttentionHostile, LogitsAtTheEdgesOfOverflow) {
   // The limit of a pass is 2^80 = e^55; f32 ends at 2^128 = e^88.7; steps within, across and beyond both.
   for (double step : {0.05, 0.09, 0.15, 0.3, 1.0, 30.0}) {
-    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return step * double(n); }), fmt::format("rising by {}", step));
-    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return -step * double(n); }), fmt::format("falling by {}", step));
+    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return step * double(n); }),
+          fmt::format("rising by {}", step));
+    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return -step * double(n); }),
+          fmt::format("falling by {}", step));
   }
   for (double jump : {54.0, 56.0, 80.0, 88.0, 90.0, 1e4, 1e30}) {
-    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n == 599 ? jump : 0; }), fmt::format("last key at {}", jump));
-    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n == 0 ? jump : 0; }), fmt::format("first key at {}", jump));
-    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n < 300 ? -jump : 0; }), fmt::format("first half at -{}", jump));
+    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n == 599 ? jump : 0; }),
+          fmt::format("last key at {}", jump));
+    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n == 0 ? jump : 0; }),
+          fmt::format("first key at {}", jump));
+    check(*AttentionPlan::dense(21, 600), with_logits(600, [&](int64_t n) { return n < 300 ? -jump : 0; }),
+          fmt::format("first half at -{}", jump));
   }
 }
 
@@ -118,7 +124,8 @@ TEST_P(AttentionHostile, NotANumberStaysInItsRows) {
         int64_t h = row / 200, block = row % 200 / 64;
         bool own = h == 1 && (which == 0 ? row % 200 == 70 : block == 0 || block == 2);
         if (own) continue;
-        ASSERT_EQ(std::memcmp(&got.out[size_t(row * 64)], &want.out[size_t(row * 64)], 64 * 4), 0) << "row " << row << " tensor " << which;
+        ASSERT_EQ(std::memcmp(&got.out[size_t(row * 64)], &want.out[size_t(row * 64)], 64 * 4), 0)
+            << "row " << row << " tensor " << which;
         ASSERT_EQ(got.lse[size_t(row)], want.lse[size_t(row)]);
       }
       if (std::isnan(bad)) {

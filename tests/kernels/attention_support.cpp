@@ -66,7 +66,8 @@ float rounded(float x, DType t) { return t == DType::bf16 ? float(bf16(x)) : x; 
 
 std::string AttentionShape::str() const { return fmt::format("batch {} heads {} nq {} nk {} d {}", batch, heads, nq, nk, d); }
 
-AttentionInputs::AttentionInputs(const AttentionShape& s, DType t, bool interleaved, uint64_t seed, float scale) : shape(s), dtype(t) {
+AttentionInputs::AttentionInputs(const AttentionShape& s, DType t, bool interleaved, uint64_t seed, float scale)
+    : shape(s), dtype(t) {
   int64_t width = s.heads * s.d;
   if (interleaved && s.nq == s.nk) {
     buffers_.push_back(random_tensor(*arena_, t, {s.batch * s.nq, 3 * width}, seed, scale));
@@ -145,7 +146,8 @@ AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& 
 AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
   const AttentionShape& s = in.shape;
   float factor = scale != 0 ? scale : 1 / std::sqrt(float(s.d));
-  AttentionResult r{"naive", std::vector<float>(size_t(s.batch * s.heads * s.nq * s.d)), std::vector<float>(size_t(s.batch * s.heads * s.nq))};
+  AttentionResult r{"naive", std::vector<float>(size_t(s.batch * s.heads * s.nq * s.d)),
+                    std::vector<float>(size_t(s.batch * s.heads * s.nq))};
   std::vector<float> qs = to_floats(in.args.q), ks = to_floats(in.args.k), vs = to_floats(in.args.v);
   for (int64_t bh = 0; bh < s.batch * s.heads; ++bh) {
     int64_t h = bh % s.heads;
@@ -219,7 +221,8 @@ PlanPtr with_masks_orders_and_head_map(const AttentionPlan& plan, int64_t heads,
         for (int64_t r = 0; r < p.q.valid[size_t(row)]; ++r) {
           for (int64_t k = 0; k < p.k.valid[size_t(c)]; ++k) {
             bool first = r == 0 && k == 0;  // a mask keeps at least one pair
-            if (first || random.uniform() < keep) p.mask_words[at + size_t(r * p.mask_row_words() + k / 64)] |= uint64_t(1) << (k % 64);
+            if (first || random.uniform() < keep)
+              p.mask_words[at + size_t(r * p.mask_row_words() + k / 64)] |= uint64_t(1) << (k % 64);
           }
         }
       }
@@ -268,7 +271,8 @@ std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info) {
   return fmt::format("{}_{}", isa_name(info.param.isa), dtype_name(info.param.dtype));
 }
 
-void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what, float scale) {
+void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
+                     float scale) {
   AttentionResult right = ref_attention(plan, in, scale), naive = naive_attention(plan, in, scale);
   EXPECT_TRUE(got.guards_intact) << what;
   // Rounding of the output: uniform in half a unit in the last place, 2^-9 of the value in bf16; a few roundings in f32.
@@ -287,7 +291,8 @@ void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, cons
       EXPECT_TRUE(got.lse[i] == right.lse[i] || (std::isnan(got.lse[i]) && std::isnan(right.lse[i]))) << what << " row " << i;
       continue;
     }
-    ASSERT_NEAR(got.lse[i], right.lse[i], unit + 4e-6 * (1 + std::abs(double(right.lse[i])))) << what << " row " << i << " of " << got.name;
+    ASSERT_NEAR(got.lse[i], right.lse[i], unit + 4e-6 * (1 + std::abs(double(right.lse[i]))))
+        << what << " row " << i << " of " << got.name;
   }
 }
 

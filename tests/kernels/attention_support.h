@@ -36,16 +36,16 @@ class AttentionInputs {
 };
 
 struct AttentionResult {
-  std::string name;         // of the executor that ran
-  std::vector<float> out;   // [B, H, Nq, D]
-  std::vector<float> lse;   // [B, H, Nq]
+  std::string name;        // of the executor that ran
+  std::vector<float> out;  // [B, H, Nq, D]
+  std::vector<float> lse;  // [B, H, Nq]
   bool guards_intact = true;
 };
 
-// Runs the executor that choose_attention picks under `isa`, or the given one. out is strided, its gaps, and the bytes before and after
-// out, lse and workspace, hold sentinels.
-AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads = 2, float scale = 0, bool lse = true,
-                              const AttentionExecutor* executor = nullptr);
+// Runs the executor that choose_attention picks under `isa`, or the given one. out is strided, its gaps, and the bytes before and
+// after out, lse and workspace, hold sentinels.
+AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads = 2, float scale = 0,
+                              bool lse = true, const AttentionExecutor* executor = nullptr);
 // The double-precision twin on the same values, results in f32.
 AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale = 0);
 // What anyone would write: f32 sums, std::exp, and for bf16 storage P and the output rounded to bf16.
@@ -67,6 +67,7 @@ std::vector<AttentionTarget> attention_targets();
 std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info);
 
 // Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output.
-void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what, float scale = 0);
+void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
+                     float scale = 0);
 
 }  // namespace zt::testing

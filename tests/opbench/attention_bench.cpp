@@ -31,7 +31,8 @@ struct Rates {
 
 }  // namespace
 
-AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds, const ExecContext& ctx) {
+AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds,
+                               const ExecContext& ctx) {
   int64_t width = p.heads * p.head_dim, tokens = std::max(plan.nq(), plan.nk());
   Tensor qkv = testing::random_tensor(*ctx.arena, p.dtype, {tokens, 3 * width}, 1);
   Tensor out = testing::must(ctx.arena->make(p.dtype, {plan.nq(), width}));
@@ -53,8 +54,8 @@ AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem
   Rates mine, library;
   auto piece = [&](Rates& r, int n, double work, auto&& fn) {
     double cpu = cpu_seconds(), wall = seconds_of([&] {
-      for (int i = 0; i < n; ++i) fn();
-    });
+                                  for (int i = 0; i < n; ++i) fn();
+                                });
     cpu = cpu_seconds() - cpu;
     r.wall.push_back(1e-9 * work * n / wall), r.cpu.push_back(1e-9 * work * n / cpu * ctx.threads);
     return wall;

@@ -16,6 +16,7 @@ struct AttentionTiming {
 };
 
 // q, k, v interleaved by token as the model has them, normal numbers, on ctx.threads threads.
-AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds, const ExecContext& ctx);
+AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds,
+                               const ExecContext& ctx);
 
 }  // namespace zt::opbench

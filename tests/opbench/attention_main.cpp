@@ -1,4 +1,5 @@
-// Dense attention beside oneDNN's matrix product.   bench_attention [f32|bf16] [threads] [heads nq nk head_dim] [--isa NAME] [--json]
+// Dense attention beside oneDNN's matrix product.   bench_attention [f32|bf16] [threads] [heads nq nk head_dim] [--isa NAME]
+// [--json]
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,7 +17,7 @@ struct Case {
   int64_t heads, nq, nk, d;
 };
 // Wan-like sizes, the embedded model's self-attention, and cross-attention to 16 and 512 text tokens.
-constexpr Case kCases[] = {{6, 5376, 5376, 64}, {12, 8192, 8192, 128}, {5, 576, 576, 64},     {5, 576, 16, 64},
+constexpr Case kCases[] = {{6, 5376, 5376, 64}, {12, 8192, 8192, 128}, {5, 576, 576, 64},    {5, 576, 16, 64},
                            {5, 576, 512, 64},   {12, 8192, 16, 128},   {12, 8192, 512, 128}, {1, 32760, 32760, 128}};
 
 int bench(std::vector<std::string> args) {
@@ -36,24 +37,32 @@ int bench(std::vector<std::string> args) {
   DType type = !args.empty() && args[0] == "f32" ? DType::f32 : DType::bf16;
   auto m = testing::make_machine(isa, args.size() > 1 ? std::atoi(args[1].c_str()) : physical_threads());
   std::vector<Case> cases(std::begin(kCases), std::end(kCases));
-  if (args.size() > 5) cases = {{std::atoll(args[2].c_str()), std::atoll(args[3].c_str()), std::atoll(args[4].c_str()), std::atoll(args[5].c_str())}};
+  if (args.size() > 5)
+    cases = {
+        {std::atoll(args[2].c_str()), std::atoll(args[3].c_str()), std::atoll(args[4].c_str()), std::atoll(args[5].c_str())}};
   if (json) {
-    std::printf("{\"cpu\": \"%s\", \"threads\": %d, \"dtype\": \"%s\", \"cases\": [", cpu_name().c_str(), m->ctx.threads, dtype_name(type).data());
+    std::printf("{\"cpu\": \"%s\", \"threads\": %d, \"dtype\": \"%s\", \"cases\": [", cpu_name().c_str(), m->ctx.threads,
+                dtype_name(type).data());
   } else {
-    std::printf("%s, %d threads, %s; GFLOP/s by the clock and by processor time\n%26s %16s %8s %8s %8s %8s %6s %6s\n", cpu_name().c_str(), m->ctx.threads,
-                dtype_name(type).data(), "heads x nq x nk x d", "executor", "clock", "library", "cpu", "library", "ratio", "cpu");
+    std::printf("%s, %d threads, %s; GFLOP/s by the clock and by processor time\n%26s %16s %8s %8s %8s %8s %6s %6s\n",
+                cpu_name().c_str(), m->ctx.threads, dtype_name(type).data(), "heads x nq x nk x d", "executor", "clock",
+                "library", "cpu", "library", "ratio", "cpu");
   }
   const char* separator = "";
   for (const Case& c : cases) {
     AttentionTiming t = time_attention(*AttentionPlan::dense(c.nq, c.nk), {1, c.heads, c.d, type, 0}, 3, m->ctx);
     if (json) {
-      std::printf("%s{\"heads\": %lld, \"nq\": %lld, \"nk\": %lld, \"head_dim\": %lld, \"executor\": \"%s\", \"gflops\": %.1f, \"library_gflops\": %.1f, "
-                  "\"cpu_gflops\": %.1f, \"library_cpu_gflops\": %.1f, \"ratio\": %.3f, \"cpu_ratio\": %.3f}", separator, (long long)c.heads, (long long)c.nq,
-                  (long long)c.nk, (long long)c.d, t.executor.c_str(), t.wall, t.library_wall, t.cpu, t.library_cpu, t.wall_ratio, t.cpu_ratio);
+      std::printf(
+          "%s{\"heads\": %lld, \"nq\": %lld, \"nk\": %lld, \"head_dim\": %lld, \"executor\": \"%s\", \"gflops\": %.1f, "
+          "\"library_gflops\": %.1f, "
+          "\"cpu_gflops\": %.1f, \"library_cpu_gflops\": %.1f, \"ratio\": %.3f, \"cpu_ratio\": %.3f}",
+          separator, (long long)c.heads, (long long)c.nq, (long long)c.nk, (long long)c.d, t.executor.c_str(), t.wall,
+          t.library_wall, t.cpu, t.library_cpu, t.wall_ratio, t.cpu_ratio);
       separator = ", ";
     } else {
-      std::printf("%26s %16s %8.0f %8.0f %8.0f %8.0f %6.3f %6.3f\n", fmt::format("{} x {} x {} x {}", c.heads, c.nq, c.nk, c.d).c_str(), t.executor.c_str(),
-                  t.wall, t.library_wall, t.cpu, t.library_cpu, t.wall_ratio, t.cpu_ratio);
+      std::printf("%26s %16s %8.0f %8.0f %8.0f %8.0f %6.3f %6.3f\n",
+                  fmt::format("{} x {} x {} x {}", c.heads, c.nq, c.nk, c.d).c_str(), t.executor.c_str(), t.wall, t.library_wall,
+                  t.cpu, t.library_cpu, t.wall_ratio, t.cpu_ratio);
       std::fflush(stdout);
     }
   }

@@ -8,7 +8,8 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,avx512cd,avx512bf16,amx-tile,amx-bf16,prefer-vector-width=512")
+#pragma GCC target( \
+    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,avx512cd,avx512bf16,amx-tile,amx-bf16,prefer-vector-width=512")
 
 namespace zt::cpu_attention {
 namespace amx {

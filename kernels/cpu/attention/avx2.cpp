@@ -48,7 +48,9 @@ struct Vec {
   static F keep_or(Mask m, F x, float other) { return _mm256_blendv_ps(set(other), x, m); }
   static bool any_not_below(F x, float limit) { return _mm256_movemask_ps(_mm256_cmp_ps(x, set(limit), _CMP_NLT_UQ)) != 0; }
 
-  static Dwords load_dwords(const Dword* p) { return _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p))); }
+  static Dwords load_dwords(const Dword* p) {
+    return _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
+  }
   static Dwords spread(const Dword* p) { return _mm256_castsi256_ps(_mm256_set1_epi32(int(*p))); }
   static F mul_add(Dwords a, Dwords b, F c) { return _mm256_fmadd_ps(a, b, c); }
   // Minimax quintic of 2^r on [-1/2, 1/2], relative error 2.1e-7. The clamps keep NaN: max and min return their

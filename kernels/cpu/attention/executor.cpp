@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "kernels/api/op_table.h"
 #include "kernels/core/parallel.h"
@@ -31,8 +32,13 @@ int next_pass(Walk& w, const Layout& lay, Chunk* chunks) {
     // A word of a mask row covers the keys of a chunk.
     int32_t m = w.masks ? w.masks[w.block] : -1;
     const uint64_t* mask = m < 0 ? nullptr : w.mask_words + m * w.mask_size + w.part;
-    chunks[n++] = {w.k + slot * lay.k_dwords(), w.v + slot * lay.v_dwords(), keys, at,
-                   w.bias ? std::clamp(w.bias[block] * kLog2e, -kMost, kMost) : 0.f, mask, w.mask_row};
+    chunks[n++] = {w.k + slot * lay.k_dwords(),
+                   w.v + slot * lay.v_dwords(),
+                   keys,
+                   at,
+                   w.bias ? std::clamp(w.bias[block] * kLog2e, -kMost, kMost) : 0.f,
+                   mask,
+                   w.mask_row};
     at += width;
     ++w.part;
   }
@@ -61,9 +67,9 @@ Layout make_layout(const TileKernel& t, int64_t head_dim, int block_k) {
 // Everything about sizes that does not depend on data, and where each part of the workspace lies.
 struct Sizes {
   Layout lay;
-  int64_t chunks_per_block, slots;  // packed chunks of a head
+  int64_t chunks_per_block, slots;            // packed chunks of a head
   int64_t tile_rows, tiles_per_block, tiles;  // query tiles of a head
-  int64_t heads, group;             // batch * heads, and how many are packed at a time
+  int64_t heads, group;                       // batch * heads, and how many are packed at a time
   size_t k_at, v_at, marks_at, order_at, scratch_at, scratch_bytes, bytes;
 };
 
@@ -75,12 +81,14 @@ struct Take {
 size_t carve(const Layout& l, char* base, Scratch* s) {
   Take take;
   size_t stage = take(size_t(kTileRows * l.row) * 4), probs = take(size_t(kTileRows * kProbStride) * 4);
-  size_t out = take(size_t(kTileRows * l.channels) * 4), sum = take(kTileRows * kLanes * 4), tile_sum = take(kTileRows * kLanes * 4);
+  size_t out = take(size_t(kTileRows * l.channels) * 4), sum = take(kTileRows * kLanes * 4),
+         tile_sum = take(kTileRows * kLanes * 4);
   size_t ref = take(kTileRows * 4), tile_max = take(kTileRows * 4), scores = take(kScoreFloats * 4);
   if (s) {
     auto dwords = [&](size_t a) { return reinterpret_cast<Dword*>(base + a); };
     auto floats = [&](size_t a) { return reinterpret_cast<float*>(base + a); };
-    *s = {dwords(stage), dwords(probs), floats(out), floats(sum), floats(tile_sum), floats(ref), floats(tile_max), floats(scores)};
+    *s = {dwords(stage),    dwords(probs), floats(out),      floats(sum),
+          floats(tile_sum), floats(ref),   floats(tile_max), floats(scores)};
   }
   return take.at;
 }
@@ -128,8 +136,16 @@ const int32_t* order_of(const TokenOrder& o, int64_t head, int64_t tokens) {
 
 class Run {
  public:
-  Run(const TileKernel& t, const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, char* workspace, int threads)
-      : t_(t), plan_(plan), parts_(plan.parts()), p_(p), a_(a), z_(make_sizes(t, plan, p, threads)), base_(workspace), threads_(threads) {}
+  Run(const TileKernel& t, const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, char* workspace,
+      int threads)
+      : t_(t),
+        plan_(plan),
+        parts_(plan.parts()),
+        p_(p),
+        a_(a),
+        z_(make_sizes(t, plan, p, threads)),
+        base_(workspace),
+        threads_(threads) {}
 
   void all() {
     mark();
@@ -177,7 +193,8 @@ class Run {
     char* marks = base_ + z_.marks_at;
     std::memset(marks, 0, size_t(parts_.heads * parts_.k.count()));
     for (int64_t set = 0; set < parts_.heads; ++set) {
-      for (int64_t i = *row(set, 0); i < *row(set, parts_.q.count()); ++i) marks[set * parts_.k.count() + parts_.cols[size_t(i)]] = 1;
+      for (int64_t i = *row(set, 0); i < *row(set, parts_.q.count()); ++i)
+        marks[set * parts_.k.count() + parts_.cols[size_t(i)]] = 1;
     }
   }
 
@@ -188,7 +205,10 @@ class Run {
     if (!plan_.is_dense() && !base_[z_.marks_at + size_t(list_set(head) * parts_.k.count() + block)]) return;
     int64_t first = plan_.k_starts()[size_t(block)] + part * kChunkKeys, b = head / p_.heads, h = head % p_.heads;
     const int32_t* order = order_of(parts_.k_order, h, plan_.nk());
-    t_.pack(z_.lay, {rows_of(a_.k, b, h, first, order), rows_of(a_.v, b, h, first, order), int(keys), p_.dtype, packed_k(in_group, slot), packed_v(in_group, slot)}, scratch());
+    t_.pack(z_.lay,
+            {rows_of(a_.k, b, h, first, order), rows_of(a_.v, b, h, first, order), int(keys), p_.dtype, packed_k(in_group, slot),
+             packed_v(in_group, slot)},
+            scratch());
   }
 
   // First slot and count of a tile; no rows for the parts of a query block beyond its valid tokens.
@@ -257,7 +277,8 @@ class TileExecutor final : public AttentionExecutor {
   explicit TileExecutor(const TileKernel& t) : t_(t) {}
   std::string_view name() const override { return t_.name; }
   std::string why_not(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {
-    if (ctx.isa < t_.isa) return fmt::format("needs {}, this machine or ZOETROPE_MAX_ISA allows {}", isa_name(t_.isa), isa_name(ctx.isa));
+    if (ctx.isa < t_.isa)
+      return fmt::format("needs {}, this machine or ZOETROPE_MAX_ISA allows {}", isa_name(t_.isa), isa_name(ctx.isa));
     if (p.dtype != DType::bf16 && !(p.dtype == DType::f32 && t_.takes_f32)) {
       return fmt::format("takes {}, not {}", t_.takes_f32 ? "f32 and bf16" : "bf16", dtype_name(p.dtype));
     }
@@ -270,7 +291,8 @@ class TileExecutor final : public AttentionExecutor {
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {
     return make_sizes(t_, plan, p, ctx.threads).bytes;
   }
-  void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace, const ExecContext& ctx) const override {
+  void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace,
+           const ExecContext& ctx) const override {
     check(a.q, p, plan.nq()), check(a.k, p, plan.nk()), check(a.v, p, plan.nk()), check(a.out, p, plan.nq());
     ZT_CHECK(!a.lse || (a.lse.dtype == DType::f32 && a.lse.dense() && a.lse.count() == p.batch * p.heads * plan.nq()));
     ZT_CHECK(reinterpret_cast<uintptr_t>(workspace) % kAlign == 0);
@@ -287,7 +309,9 @@ class TileExecutor final : public AttentionExecutor {
 
 }  // namespace
 
-std::shared_ptr<const AttentionExecutor> make_executor(const TileKernel& kernel) { return std::make_shared<TileExecutor>(kernel); }
+std::shared_ptr<const AttentionExecutor> make_executor(const TileKernel& kernel) {
+  return std::make_shared<TileExecutor>(kernel);
+}
 
 }  // namespace cpu_attention
 

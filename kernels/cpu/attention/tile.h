@@ -19,13 +19,13 @@
 
 namespace zt::cpu_attention {
 
-constexpr int kTileRows = 128;       // queries of a tile, at most
-constexpr int kChunkKeys = 64;       // keys of a packed chunk, at most
-constexpr int kTileDwords = 128;     // keys of one pass over the values, in dwords: P and V panel stay in L1
-constexpr int kMaxChunks = 8;        // chunks of a pass, each at least kLanes dwords wide
+constexpr int kTileRows = 128;                 // queries of a tile, at most
+constexpr int kChunkKeys = 64;                 // keys of a packed chunk, at most
+constexpr int kTileDwords = 128;               // keys of one pass over the values, in dwords: P and V panel stay in L1
+constexpr int kMaxChunks = 8;                  // chunks of a pass, each at least kLanes dwords wide
 constexpr int kProbStride = kTileDwords + 16;  // odd number of cache lines, so that rows do not share L1 sets
-constexpr int kLanes = 16;           // widest vector of floats: scratch rows and paddings are multiples of it
-constexpr int kScoreFloats = 2 * 32 * 32;  // two blocks of scores of a tile-matrix unit
+constexpr int kLanes = 16;                     // widest vector of floats: scratch rows and paddings are multiples of it
+constexpr int kScoreFloats = 2 * 32 * 32;      // two blocks of scores of a tile-matrix unit
 
 // The same bytes are read as floats, dwords and halves.
 using Half = uint16_t __attribute__((may_alias));
@@ -43,13 +43,13 @@ constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / un
 
 struct Layout {
   int64_t head_dim = 0;
-  int64_t pairs = 1;     // elements of a dword
-  int64_t panel = 64;    // columns of a packed panel
-  int64_t steps = 0;     // dwords of a row of q or k
-  int64_t row = 0;       // dwords between staged rows: steps rounded up to whole vectors, zero filled
-  int64_t channels = 0;  // head_dim rounded up to whole vectors
-  int64_t key_unit = 16; // packed keys are zero filled up to a multiple of it
-  int64_t capacity = 0;  // keys of a packed chunk, a multiple of key_unit
+  int64_t pairs = 1;      // elements of a dword
+  int64_t panel = 64;     // columns of a packed panel
+  int64_t steps = 0;      // dwords of a row of q or k
+  int64_t row = 0;        // dwords between staged rows: steps rounded up to whole vectors, zero filled
+  int64_t channels = 0;   // head_dim rounded up to whole vectors
+  int64_t key_unit = 16;  // packed keys are zero filled up to a multiple of it
+  int64_t capacity = 0;   // keys of a packed chunk, a multiple of key_unit
 
   int64_t k_dwords() const { return steps * capacity; }
   int64_t v_dwords() const { return capacity / pairs * channels; }
@@ -68,8 +68,8 @@ struct Rows {
 
 // Per thread; all 64-byte aligned.
 struct Scratch {
-  Dword* stage = nullptr;  // [kTileRows][row] q of the tile, or a chunk being packed
-  Dword* probs = nullptr;  // [kTileRows][kProbStride]
+  Dword* stage = nullptr;     // [kTileRows][row] q of the tile, or a chunk being packed
+  Dword* probs = nullptr;     // [kTileRows][kProbStride]
   float* out = nullptr;       // [kTileRows][channels], not yet divided by the sums
   float* sum = nullptr;       // [kTileRows][kLanes] partial sums of P
   float* tile_sum = nullptr;  // the same, of the current pass only
@@ -82,25 +82,25 @@ struct Chunk {
   const Dword* k = nullptr;
   const Dword* v = nullptr;
   int32_t keys = 0;
-  int32_t at = 0;   // first dword in a row of probs
-  float bias = 0;   // base 2
+  int32_t at = 0;                  // first dword in a row of probs
+  float bias = 0;                  // base 2
   const uint64_t* mask = nullptr;  // bit c of word r * mask_row keeps key c for row r of the tile; null: all kept
   int64_t mask_row = 0;
 };
 
 // The key blocks of one query tile, cut into chunks.
 struct Walk {
-  const Dword* k = nullptr;     // packed chunks of the head: slot = block * chunks_per_block + part
+  const Dword* k = nullptr;  // packed chunks of the head: slot = block * chunks_per_block + part
   const Dword* v = nullptr;
-  const int32_t* cols = nullptr;   // null: all blocks
-  int64_t count = 0;               // blocks
+  const int32_t* cols = nullptr;  // null: all blocks
+  int64_t count = 0;              // blocks
   int64_t chunks_per_block = 1;
   const int32_t* valid = nullptr;
-  const float* bias = nullptr;     // natural log; may be null
-  const int32_t* masks = nullptr;  // beside cols: index of the block's mask or -1; null: none
+  const float* bias = nullptr;           // natural log; may be null
+  const int32_t* masks = nullptr;        // beside cols: index of the block's mask or -1; null: none
   const uint64_t* mask_words = nullptr;  // of mask 0, at the tile's first row
   int64_t mask_size = 0, mask_row = 0;   // words of a mask and of its rows
-  int64_t block = 0, part = 0;     // position
+  int64_t block = 0, part = 0;           // position
 };
 
 struct TileJob {
