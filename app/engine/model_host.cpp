@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/engine/clip_output.h"
 #include "model/io/safetensors.h"
 
 namespace zt {
@@ -17,8 +18,10 @@ std::string mib(size_t bytes) {
 }
 
 size_t ModelHost::program_bytes() const {
+  // Measured growth after this point that is no tensor: code the maths library makes, thread stacks, codec tables.
+  constexpr size_t kLater = size_t(14) << 20;
   size_t held = machine_->arena.current(), resident = size_t(resident_mb()) << 20;
-  return resident > held ? resident - held : 0;
+  return (resident > held ? resident - held : 0) + kLater;
 }
 
 Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const JobControl& control) {
@@ -30,12 +33,13 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();
-  // Tensors may take what is free, or what the limit leaves beside the program. A tensor that does not fit is refused by
+  // Tensors may take what is free, or what the limit leaves beside the program and the encoder. A tensor that does not fit is refused by
   // the arena; the estimate, which comes first, uses the same budget to choose between exact and tiled decoding.
   size_t held = machine_->arena.current(), program = program_bytes();
   double limit = job->spec.max_memory * kGiB;
   size_t budget = available_memory() + held;
   if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
+  if (kind == JobKind::render) budget -= std::min(budget, clip_output_bytes(job->spec));
   machine_->arena.set_budget(std::max(budget, held));
   return job;
 }

@@ -27,7 +27,7 @@ class ModelHost {
   Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const;
 
  private:
-  // What the process holds besides tensors: the program, its libraries, the tokenizer's tables.
+  // What the process holds besides tensors, or will: the program, its libraries, the tokenizer's tables.
   size_t program_bytes() const;
 
   std::unique_ptr<Machine> machine_;

@@ -1,5 +1,7 @@
 #include "app/headless/command_line.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -95,6 +97,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
+  // While no job runs there is nothing to tidy up; a job reads its signals itself (job_console.cpp).
+  for (int s : {SIGINT, SIGTERM}) std::signal(s, [](int) { _exit(int(ExitCode::interrupted)); });
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away must not leave a half-written clip
   quiet_ffmpeg();
   try {

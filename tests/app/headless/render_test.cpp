@@ -244,7 +244,7 @@ TEST(Render, InterruptedAtRandomTimesLeavesNothingPartial) {
     if (f.code == 0) {
       std::filesystem::remove(dir / name);
       std::filesystem::remove(dir / fmt::format("a{}.json", i));
-    } else if (f.code != 128 + SIGTERM && f.code != 128 + SIGINT) {  // before it listens, the signal itself ends it
+    } else if (f.code != 128 + SIGTERM && f.code != 128 + SIGINT) {  // before main, the signal itself ends it
       EXPECT_EQ(f.code, 130) << f.err;
     }
     EXPECT_TRUE(dir.entries().empty());
