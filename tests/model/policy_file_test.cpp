@@ -119,6 +119,9 @@ TEST_F(PlanFile, PlansAsText) {
   auto early = must(make_policy(write("d.toml", plan_to_text(*must(AttentionPlan::make(until))))));
   EXPECT_TRUE(early->plan(at(0, 4), {}).ok());
   EXPECT_THAT(early->plan(at(0, 5), {}).status().message(), HasSubstr("serves up to step 4"));
+  PlanParts linear = band->parts();
+  linear.linear.emplace();
+  EXPECT_THAT(message(plan_to_text(*must(AttentionPlan::make(linear)))), HasSubstr("has a linear part"));
   std::string damaged = plan_to_text(*band);
   damaged[damaged.find("cols = [0") + 8] = '1';
   EXPECT_THAT(message(damaged), AllOf(HasSubstr("x.toml"), HasSubstr("plan file:")));
