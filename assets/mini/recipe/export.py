@@ -48,7 +48,7 @@ def merge_states(folders, out):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--vae", required=True)
-    ap.add_argument("--stats", required=True)
+    ap.add_argument("--stats", default=None, help="report of vae_eval; needed for a folder that draws")
     ap.add_argument("--dit", default=None, help="without it only vae/ is written")
     ap.add_argument("--tokenizer", default=None)
     ap.add_argument("--out", required=True)
@@ -57,7 +57,7 @@ def main():
     a = ap.parse_args()
     from diffusers import UniPCMultistepScheduler, WanPipeline
     from transformers import AutoTokenizer
-    stats = json.load(open(a.stats))
+    stats = json.load(open(a.stats)) if a.stats else dict(mean=None, std=None)
     shutil.rmtree(a.out, ignore_errors=True)
     os.makedirs(a.out)
     if not a.dit:

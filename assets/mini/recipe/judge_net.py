@@ -19,7 +19,7 @@ class Cells(nn.Module):
     def __init__(self, subjects, colours, c=48):
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 32, 3, 2, 1), nn.Conv2d(32, c, 3, 2, 1)
-        dil = (1, 2, 4, 2, 1)                                       # one sprite is 5 to 10 cells wide
+        dil = (1, 2, 3, 4, 2, 1)                                    # one sprite is 5 to 10 cells wide
         self.body = nn.ModuleList(nn.Conv2d(c, c, 3, 1, d, d) for d in dil)
         self.norm = nn.ModuleList(nn.GroupNorm(8, c) for _ in dil)
         self.subject, self.colour = nn.Conv2d(c, subjects + 1, 1), nn.Conv2d(c, colours, 1)

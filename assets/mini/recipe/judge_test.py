@@ -32,10 +32,14 @@ def trial(j, n=400, seed=60_000_000, strict=True):
     return out
 
 
-if __name__ == "__main__":
+def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--judge", default="judge.pt")
     ap.add_argument("--trials", type=int, default=400)
     a = ap.parse_args()
     torch.set_num_threads(1)
     print(json.dumps(trial(Judge(a.judge), a.trials), indent=1))
+
+
+if __name__ == "__main__":
+    main()

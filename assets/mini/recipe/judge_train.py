@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from judge_net import GRID, PLACES, SIDE, Judge, look, place_name
 from parallel import save_atomic
+from vocab import SUBJECTS
 from world import World
 
 
@@ -28,8 +29,11 @@ def frames(world, seed, n, per=4, size=128):
     """Pictures with the part of each cell that each subject covers, and the colours."""
     rng, p = np.random.default_rng(seed), world.p
     xs, ys, cs = [], [], []
+    # subjects that come in all colours differ by outline alone and are learned last, so they are shown more often
+    plain = [k for k in p.subjects if SUBJECTS[k].tinted]
     for i in range(n // per):
-        c = world.sample(seed + i, size, size, 33, only=sorted(rng.choice(33, per, replace=False)))
+        first = plain[rng.integers(len(plain))] if rng.random() < 0.35 else None
+        c = world.sample(seed + i, size, size, 33, only=sorted(rng.choice(33, per, replace=False)), subject=first)
         subs = c["meta"]["subjects"]
         for v, l in zip(c["video"], c["labels"]):
             xs.append(cv2.resize(spoil(v, rng), (SIDE, SIDE), interpolation=cv2.INTER_AREA))
@@ -101,8 +105,8 @@ def fit_heads(j, n, seed):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--out", required=True)
-    ap.add_argument("--frames", type=int, default=160_000)
-    ap.add_argument("--clips", type=int, default=None, help="for the linear parts; default a sixtieth of --frames")
+    ap.add_argument("--frames", type=int, default=128_000)
+    ap.add_argument("--clips", type=int, default=None, help="for the linear parts; default a 200th of --frames")
     ap.add_argument("--minutes", type=float, default=1e6, help="stop (and save) after this long")
     ap.add_argument("--batch", type=int, default=64)
     ap.add_argument("--lr", type=float, default=3e-3)
@@ -113,7 +117,7 @@ def main():
     torch.manual_seed(0)
     j = Judge(preset=a.preset)
     if fit_net(j, a, time.time() + a.minutes * 60):
-        fit_heads(j, a.clips or max(60, a.frames // 60), a.seed + 500_000_000)
+        fit_heads(j, a.clips or max(60, a.frames // 200), a.seed + 500_000_000)
         j.save(a.out)
         os.remove(a.out + ".part")
 

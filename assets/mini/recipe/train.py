@@ -19,7 +19,7 @@ from schedule import read_state
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FULL = dict(vae_mpx=1200, dec_mpx=300, a_seen=400_000, b_seen=130_000, a_pool=6000, a_cap=32768, b_pool=1500, b_cap=8192,
-            a_batch=64, b_batch=16, captions=40000, judge_frames=160_000, judge_prompts=200, judge_two=60, sheet=40, vae_clips=100)
+            a_batch=64, b_batch=16, captions=40000, judge_frames=128_000, judge_prompts=200, judge_two=60, sheet=40, vae_clips=100)
 SMOKE = dict(vae_mpx=1.5, dec_mpx=2.5, a_seen=32, b_seen=8, a_pool=32, a_cap=64, b_pool=8, b_cap=16,
              a_batch=16, b_batch=4, captions=4000, judge_frames=2000, judge_prompts=2, judge_two=1, sheet=2, vae_clips=1)
 
