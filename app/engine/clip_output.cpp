@@ -40,7 +40,8 @@ Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job, con
     out->side_ = std::move(side);
   }
   if (!s.save_frames.empty()) {
-    ZT_ASSIGN_OR_RETURN(out->raw_, TensorFile::open(s.save_frames, job.replace, "frames", DType::u8, {s.frames, s.size.height, s.size.width, 3}, clip.comment));
+    ZT_ASSIGN_OR_RETURN(out->raw_, TensorFile::open(s.save_frames, job.replace, "frames", DType::u8,
+                                                    {s.frames, s.size.height, s.size.width, 3}, clip.comment));
   }
   return out;
 }

@@ -15,7 +15,10 @@ std::string line(const std::string& what, const List& candidates, WhyNot&& why_n
   bool chosen = false;
   for (const auto& c : candidates) {
     std::string why = why_not(*c);
-    out += fmt::format("{}{} {}", out.ends_with(": ") ? "" : "; ", c->name(), !why.empty() ? "cannot: " + why : chosen ? "could" : "runs");
+    out += fmt::format("{}{} {}", out.ends_with(": ") ? "" : "; ", c->name(),
+                       !why.empty() ? "cannot: " + why
+                       : chosen     ? "could"
+                                    : "runs");
     chosen |= why.empty();
   }
   return out;
@@ -30,8 +33,9 @@ std::vector<std::string> explain_choices(const ModelFolder& model, const Shape& 
   AttentionProblem problem;
   problem.heads = t.heads, problem.head_dim = t.head_dim, problem.dtype = compute;
   auto plan = AttentionPlan::dense(tokens, tokens);
-  lines.push_back(line(fmt::format("attention, {} heads, {} tokens, head size {}, {}", t.heads, tokens, t.head_dim, dtype_name(compute)), ctx.ops->attention,
-                       [&](const AttentionExecutor& e) { return e.why_not(*plan, problem, ctx); }));
+  lines.push_back(
+      line(fmt::format("attention, {} heads, {} tokens, head size {}, {}", t.heads, tokens, t.head_dim, dtype_name(compute)),
+           ctx.ops->attention, [&](const AttentionExecutor& e) { return e.why_not(*plan, problem, ctx); }));
   LinearDesc linear;
   linear.in = t.dim(), linear.out = t.ffn_dim, linear.compute = compute;
   lines.push_back(line(fmt::format("linear, {} to {}, {}", linear.in, linear.out, dtype_name(compute)), ctx.ops->linear,

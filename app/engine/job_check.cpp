@@ -33,7 +33,8 @@ bool is_side_file(const std::string& path) {
 
 Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
   if (model == JobSpec().model) {
-    if (places.assets.empty()) return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
+    if (places.assets.empty())
+      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
     return places.assets + "/" + model;
   }
   struct stat st;
@@ -54,7 +55,8 @@ Status check_outputs(PreparedJob& job, JobKind kind) {
       std::error_code error;
       bool folder = names_folder(s.output);
       std::string first = folder ? place : frame_name(s.output, 1);
-      bool taken = folder ? std::filesystem::exists(place, error) && !std::filesystem::is_empty(place, error) : std::filesystem::exists(first, error);
+      bool taken = folder ? std::filesystem::exists(place, error) && !std::filesystem::is_empty(place, error)
+                          : std::filesystem::exists(first, error);
       if (taken && !replace) return invalid("{}: exists already (--overwrite replaces it)", first);
       if (!folder || !std::filesystem::exists(place, error)) ZT_RETURN_IF_ERROR(check_output(first, true));
     } else {
@@ -74,7 +76,8 @@ Status check_outputs(PreparedJob& job, JobKind kind) {
     if (extra.empty()) continue;
     ZT_RETURN_IF_ERROR(check_output(extra, replace));
     for (const std::string& other : names) {
-      if (std::filesystem::path(extra).lexically_normal() == std::filesystem::path(other).lexically_normal()) return invalid("{}: two outputs have this name", extra);
+      if (std::filesystem::path(extra).lexically_normal() == std::filesystem::path(other).lexically_normal())
+        return invalid("{}: two outputs have this name", extra);
     }
     names.push_back(extra);
   }
@@ -91,7 +94,8 @@ std::string default_output(const JobSpec& s, JobKind kind) {
 
 }  // namespace
 
-Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa, std::vector<std::string>& notes) {
+Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
+                                std::vector<std::string>& notes) {
   PreparedJob job;
   job.spec = spec;
   JobSpec& s = job.spec;
@@ -106,9 +110,12 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
   ZT_CHECK(sampler && rng);  // validate knows the same names
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
-  if (job.attention->name() != "dense" && s.min_recall > 0) return invalid("min_recall: cannot be promised for {}", job.attention->name());
-  if (job.attention->name() != "dense" && s.min_psnr > 0) return invalid("min_psnr: cannot be promised for {}", job.attention->name());
-  if (s.checkpoint_every > 0) notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
+  if (job.attention->name() != "dense" && s.min_recall > 0)
+    return invalid("min_recall: cannot be promised for {}", job.attention->name());
+  if (job.attention->name() != "dense" && s.min_psnr > 0)
+    return invalid("min_psnr: cannot be promised for {}", job.attention->name());
+  if (s.checkpoint_every > 0)
+    notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
 
   if (s.output.empty()) s.output = default_output(s, kind);
   ZT_RETURN_IF_ERROR(check_outputs(job, kind));

@@ -27,8 +27,8 @@ struct PreparedJob {
   JobSpec spec;  // nothing left open: frames snapped, seed drawn, precision, device and output settled
   std::string model_root;
   DType compute = DType::f32;
-  ClipFormat format;  // render and decode
-  std::string side_file;      // empty = none is written
+  ClipFormat format;      // render and decode
+  std::string side_file;  // empty = none is written
   bool replace = false, replace_side = false;
   SamplerKind sampler = SamplerKind::unipc;
   Rng rng = Rng::philox;
@@ -36,7 +36,8 @@ struct PreparedJob {
 };
 
 // kInvalid or kBadModel with one line; `notes` receives what was changed.
-Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa, std::vector<std::string>& notes);
+Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
+                                std::vector<std::string>& notes);
 
 ExitCode exit_code(Code code);
 

@@ -28,7 +28,8 @@ class StageRunner : public JobRunner {
   ModelHost& host() { return *host_; }
 
   // Writes one tensor and names it.
-  Status save(const PreparedJob& job, const std::string& name, const std::vector<int64_t>& shape, const TensorView& data, JobResult& result) {
+  Status save(const PreparedJob& job, const std::string& name, const std::vector<int64_t>& shape, const TensorView& data,
+              JobResult& result) {
     std::string settings = job.spec.no_metadata ? "" : settings_document(job.spec, host().places().version).dump();
     ZT_ASSIGN_OR_RETURN(auto file, TensorFile::open(job.spec.output, job.replace, name, DType::f32, shape, settings));
     ZT_RETURN_IF_ERROR(file->write(data.data, data.bytes()));
@@ -59,6 +60,7 @@ class EmbedRunner final : public StageRunner {
     int64_t limit = pipeline->model().max_text_tokens;
     if (ids.truncated) control.note(fmt::format("prompt: longer than the model reads, cut to its first {} tokens", limit));
     int64_t rows = int64_t(ids.ids.size());
+    host().set_budget(job, 0);
     ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({16, 16, 1}, rows, host().ctx()));
     ZT_RETURN_IF_ERROR(host().admit(memory.text, "text", job, control, result));
     clock.enter(JobState::encoding);
@@ -85,17 +87,22 @@ class EncodeRunner final : public StageRunner {
     const VaeConfig& vae = pipeline->model().vae_config;
     int64_t unit = vae.spatial_factor() * pipeline->model().transformer_config.patch_h, group = vae.temporal_factor();
     ClipShape clip{info.width / unit * unit, info.height / unit * unit, (available - 1) / group * group + 1};
-    if (clip.width == 0 || clip.height == 0) return invalid("{}: {}x{} is smaller than the {} pixels the model needs", input_, info.width, info.height, unit);
+    if (clip.width == 0 || clip.height == 0)
+      return invalid("{}: {}x{} is smaller than the {} pixels the model needs", input_, info.width, info.height, unit);
     if (clip.width != info.width || clip.height != info.height) {
-      control.note(fmt::format("{}x{} is not a multiple of {}: the middle {}x{} is encoded", info.width, info.height, unit, clip.width, clip.height));
+      control.note(fmt::format("{}x{} is not a multiple of {}: the middle {}x{} is encoded", info.width, info.height, unit,
+                               clip.width, clip.height));
     }
-    if (clip.frames != available) control.note(fmt::format("{} frames are not {}n + 1: the first {} are encoded", available, group, clip.frames));
+    if (clip.frames != available)
+      control.note(fmt::format("{} frames are not {}n + 1: the first {} are encoded", available, group, clip.frames));
     s.size = {clip.width, clip.height}, s.frames = clip.frames, s.fps = info.fps;
     result.spec = s;
     ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(pipeline->model(), clip));
     VaeMemory memory = vae_encode_memory(vae, latent[2], latent[3], job.compute, host().ctx());
+    host().set_budget(job, 0);
     size_t frames_held = size_t(info.width * info.height * 3) * 20;  // f32 and u8 frame, the decoder's references
-    ZT_RETURN_IF_ERROR(host().admit(memory.total() + size_t(latent.count()) * sizeof(float) + frames_held, "encoder", job, control, result));
+    ZT_RETURN_IF_ERROR(
+        host().admit(memory.total() + size_t(latent.count()) * sizeof(float) + frames_held, "encoder", job, control, result));
 
     clock.enter(JobState::encoding, clip.frames);
     ZT_ASSIGN_OR_RETURN(Tensor frame, host().ctx().arena->make(DType::f32, {clip.height, clip.width, 3}));
@@ -151,9 +158,11 @@ class DecodeRunner final : public StageRunner {
     if (want != l) return invalid("{}: latents {} do not fit the model, which reads {}", input_, l.str(), want.str());
     result.spec = s, result.settings_hash = settings_hash(s);
     ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(job, host().places().version));
+    host().set_budget(job, clip_output_bytes(s));
     ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({s.size.width, s.size.height, s.frames}, 1, ctx));
     bool tiled = result.tiled_decode = memory.tiled_decode || s.vae_tiling == "on";
-    ZT_RETURN_IF_ERROR(host().admit(memory.decode + clip_output_bytes(s), tiled ? "decoding in tiles" : "decoding", job, control, result));
+    ZT_RETURN_IF_ERROR(
+        host().admit(memory.decode + clip_output_bytes(s), tiled ? "decoding in tiles" : "decoding", job, control, result));
     ZT_RETURN_IF_ERROR(pipeline->load_decoder(ctx));
     clock.enter(JobState::decoding, s.frames);
     FrameSink sink = [&](const TensorView& frame) {
@@ -173,7 +182,9 @@ class DecodeRunner final : public StageRunner {
 
 }  // namespace
 
-std::unique_ptr<JobRunner> make_embed_runner(std::shared_ptr<ModelHost> host) { return std::make_unique<EmbedRunner>(std::move(host)); }
+std::unique_ptr<JobRunner> make_embed_runner(std::shared_ptr<ModelHost> host) {
+  return std::make_unique<EmbedRunner>(std::move(host));
+}
 std::unique_ptr<JobRunner> make_encode_runner(std::shared_ptr<ModelHost> host, std::string input) {
   return std::make_unique<EncodeRunner>(std::move(host), std::move(input));
 }

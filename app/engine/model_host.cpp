@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "app/engine/clip_output.h"
 #include "model/io/safetensors.h"
 
 namespace zt {
@@ -14,7 +13,8 @@ constexpr double kGiB = double(1 << 30);
 }  // namespace
 
 std::string mib(size_t bytes) {
-  return double(bytes) < kGiB ? fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20) : fmt::format("{:.1f} GiB", double(bytes) / kGiB);
+  return double(bytes) < kGiB ? fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20)
+                              : fmt::format("{:.1f} GiB", double(bytes) / kGiB);
 }
 
 size_t ModelHost::program_bytes() const {
@@ -33,14 +33,6 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();
-  // Tensors may take what is free, or what the limit leaves beside the program and the encoder. A tensor that does not fit is refused by
-  // the arena; the estimate, which comes first, uses the same budget to choose between exact and tiled decoding.
-  size_t held = machine_->arena.current(), program = program_bytes();
-  double limit = job->spec.max_memory * kGiB;
-  size_t budget = available_memory() + held;
-  if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
-  if (kind == JobKind::render) budget -= std::min(budget, clip_output_bytes(job->spec));
-  machine_->arena.set_budget(std::max(budget, held));
   return job;
 }
 
@@ -53,20 +45,33 @@ Result<TextToVideo*> ModelHost::open(const PreparedJob& job) {
   return pipeline_.get();
 }
 
-Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const {
+void ModelHost::set_budget(const PreparedJob& job, size_t beside) {
+  size_t held = machine_->arena.current(), program = program_bytes() + beside;
+  double limit = job.spec.max_memory * kGiB;
+  size_t budget = available_memory() + held;
+  if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
+  machine_->arena.set_budget(std::max(budget, held));
+}
+
+Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
+                        JobResult& result) const {
   size_t held = machine_->arena.current(), program = program_bytes();
   size_t total = program + bytes, free = available_memory() + held;
   result.memory_estimate_mb = int64_t(total >> 20);
   control.note(fmt::format("memory: {} needed (program {}, {}), {} available", mib(total), mib(program), breakdown, mib(free)));
   double limit = job.spec.max_memory * kGiB;
   if (limit > 0 && double(total) > limit) {
-    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(total), mib(size_t(limit)));
+    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(total),
+                   mib(size_t(limit)));
   }
-  if (bytes > free) return too_big("needs {} of memory, this machine has {} free; a smaller size or fewer frames need less", mib(bytes), mib(free));
+  if (bytes > free)
+    return too_big("needs {} of memory, this machine has {} free; a smaller size or fewer frames need less", mib(bytes),
+                   mib(free));
   return ok_status();
 }
 
-Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank, const ExecContext& ctx) {
+Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank,
+                           const ExecContext& ctx) {
   auto file = SafetensorsFile::open(path);
   if (!file.ok()) return invalid("{}: {}", field, file.status().message());
   auto found = file->tensors.find(name);

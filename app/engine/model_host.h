@@ -20,11 +20,15 @@ class ModelHost {
   const ExecContext& ctx() const { return machine_->ctx; }
   const Machine& machine() const { return *machine_; }
 
-  // prepare_job with this machine, its notes passed on; sets threads, cancel flag and memory budget for the job.
+  // prepare_job with this machine, its notes passed on; sets threads and cancel flag for the job.
   Result<PreparedJob> begin(const JobSpec& spec, JobKind kind, const JobControl& control);
   Result<TextToVideo*> open(const PreparedJob& job);
+  // Tensors may take what is free, or what --max-memory leaves beside the program and `beside`. The model's estimate uses
+  // this budget to choose between exact and tiled decoding, and the arena refuses what exceeds it.
+  void set_budget(const PreparedJob& job, size_t beside);
   // Prints the estimate as a note and refuses what does not fit (kTooBig).
-  Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result) const;
+  Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
+               JobResult& result) const;
 
  private:
   // What the process holds besides tensors, or will: the program, its libraries, the tokenizer's tables.
@@ -37,7 +41,8 @@ class ModelHost {
 };
 
 // Reads a tensor of a safetensors file as f32, shape free; mistakes are kInvalid and name the field.
-Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank, const ExecContext& ctx);
+Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank,
+                           const ExecContext& ctx);
 
 // The real rows of a stored embedding [L, C]: trailing rows of zeros are padding.
 TensorView real_rows(const TensorView& embeds);

@@ -40,7 +40,8 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   if (s.init_latents.empty() || p.job.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(p.job.rng, p.latent.count()));
   p.guided = s.cfg_scale > 1;
   auto cut = [&](const TokenIds& ids, const char* field) {
-    if (ids.truncated) control.note(fmt::format("{}: longer than the model reads, cut to its first {} tokens", field, model.max_text_tokens));
+    if (ids.truncated)
+      control.note(fmt::format("{}: longer than the model reads, cut to its first {} tokens", field, model.max_text_tokens));
   };
   int64_t rows = model.max_text_tokens;
   if (s.text_embeds.empty() && s.negative_embeds.empty()) {
@@ -56,12 +57,13 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
     ZT_ASSIGN_OR_RETURN(p.prompt, p.pipeline->tokenize(s.prompt));
     ZT_ASSIGN_OR_RETURN(p.negative, p.pipeline->tokenize(s.negative_prompt));
   }
+  host.set_budget(p.job, clip_output_bytes(s));
   ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
   if (s.vae_tiling == "on") p.memory.tiled_decode = true;
   result.tiled_decode = p.memory.tiled_decode;
   size_t decode = p.memory.decode + clip_output_bytes(s);
-  std::string breakdown = fmt::format("text {}, denoising {}, decoding {}{}", mib(p.memory.text), mib(p.memory.denoise), mib(decode),
-                                      p.memory.tiled_decode ? " in tiles" : "");
+  std::string breakdown = fmt::format("text {}, denoising {}, decoding {}{}", mib(p.memory.text), mib(p.memory.denoise),
+                                      mib(decode), p.memory.tiled_decode ? " in tiles" : "");
   ZT_RETURN_IF_ERROR(host.admit(std::max(p.memory.peak(), decode), breakdown, p.job, control, result));
   if (p.memory.tiled_decode && s.vae_tiling != "on") {
     control.note("decoding in tiles, because the exact decode does not fit: seams are blended, pixels differ a little");
@@ -75,7 +77,8 @@ Result<Tensor> stored_embeds(std::string_view field, const std::string& path, co
   if (all.shape()[1] != model.transformer_config.text_dim) {
     return invalid("{}: rows of {} values, the model reads {}", field, all.shape()[1], model.transformer_config.text_dim);
   }
-  if (real_rows(all).dim(0) > model.max_text_tokens) return invalid("{}: {} rows, the model reads {}", field, real_rows(all).dim(0), model.max_text_tokens);
+  if (real_rows(all).dim(0) > model.max_text_tokens)
+    return invalid("{}: {} rows, the model reads {}", field, real_rows(all).dim(0), model.max_text_tokens);
   return all;
 }
 
@@ -129,10 +132,12 @@ class RenderRunner final : public JobRunner {
     }
 
     clock.enter(JobState::encoding);
-    ZT_ASSIGN_OR_RETURN(embeds, s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx) : stored_embeds("text_embeds", s.text_embeds, model, ctx));
+    ZT_ASSIGN_OR_RETURN(embeds, s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
+                                                      : stored_embeds("text_embeds", s.text_embeds, model, ctx));
     request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
     if (p.guided) {
-      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx) : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
+      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx)
+                                                              : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
       request.negative_embeds = real_rows_if(negative, !s.negative_embeds.empty());
     }
 

@@ -4,11 +4,13 @@
 
 namespace zt {
 
-std::string report_json(const PreparedJob& job, const std::string& version, const std::vector<AttentionRecord>& records, const JobResult& result) {
+std::string report_json(const PreparedJob& job, const std::string& version, const std::vector<AttentionRecord>& records,
+                        const JobResult& result) {
   nlohmann::ordered_json out;
   out["settings"] = settings_document(job.spec, version);
   out["seconds"] = result.seconds;
-  out["memory_estimate_mb"] = result.memory_estimate_mb, out["peak_mb"] = result.peak_mb, out["tiled_decode"] = result.tiled_decode;
+  out["memory_estimate_mb"] = result.memory_estimate_mb, out["peak_mb"] = result.peak_mb,
+  out["tiled_decode"] = result.tiled_decode;
   auto& entries = out["entries"] = nlohmann::ordered_json::array();
   for (const AttentionRecord& r : records) {
     nlohmann::ordered_json e;

@@ -9,6 +9,7 @@
 
 namespace zt {
 
-std::string report_json(const PreparedJob& job, const std::string& version, const std::vector<AttentionRecord>& records, const JobResult& result);
+std::string report_json(const PreparedJob& job, const std::string& version, const std::vector<AttentionRecord>& records,
+                        const JobResult& result);
 
 }  // namespace zt

@@ -13,7 +13,8 @@ namespace zt {
 std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, bool explain = false);
 // Prompt to `prompt_embeds` [max text tokens, C] f32: the rows after the prompt's own are zeros.
 std::unique_ptr<JobRunner> make_embed_runner(std::shared_ptr<ModelHost> host);
-// Clip to `latents` [C, T, H, W] f32. Sides are cropped to multiples of the model's grid, the end to 4n + 1 frames, and it is said.
+// Clip to `latents` [C, T, H, W] f32. Sides are cropped to multiples of the model's grid, the end to 4n + 1 frames, and it is
+// said.
 std::unique_ptr<JobRunner> make_encode_runner(std::shared_ptr<ModelHost> host, std::string input);
 // `latents` to clip.
 std::unique_ptr<JobRunner> make_decode_runner(std::shared_ptr<ModelHost> host, std::string input);

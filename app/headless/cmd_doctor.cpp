@@ -24,7 +24,11 @@ std::function<int()> setup_doctor(CLI::App& app) {
     }();
     std::vector<std::string> codecs;
     for (const std::string& c : codec_names()) {
-      std::string extension = c == "ffv1" ? "mkv" : c == "prores" ? "mov" : c == "png" || c == "gif" ? c : c == "vp9" ? "webm" : "mp4";
+      std::string extension = c == "ffv1"                ? "mkv"
+                              : c == "prores"            ? "mov"
+                              : c == "png" || c == "gif" ? c
+                              : c == "vp9"               ? "webm"
+                                                         : "mp4";
       if (choose_clip_format("x." + extension, c, -1, "auto").ok()) codecs.push_back(c);
     }
     Isa isa = (*machine)->ctx.isa;

@@ -45,7 +45,8 @@ int list(const std::vector<std::string>& folders, bool json) {
     std::error_code error;
     if (fs::exists(fs::path(f) / "model_index.json", error)) lines.push_back(describe_model(fs::path(f).filename().string(), f));
     for (const auto& e : fs::directory_iterator(f, error)) {
-      if (fs::exists(e.path() / "model_index.json", error)) lines.push_back(describe_model(e.path().filename().string(), e.path().string()));
+      if (fs::exists(e.path() / "model_index.json", error))
+        lines.push_back(describe_model(e.path().filename().string(), e.path().string()));
     }
     if (error) return print_status(bad_model("{}: {}", f, error.message()));
   }
@@ -57,8 +58,8 @@ int list(const std::vector<std::string>& folders, bool json) {
     j["name"] = m.name, j["path"] = m.path, j["transformer_parameters"] = m.parameters, j["bytes"] = m.bytes;
     if (!m.problem.empty()) j["problem"] = m.problem;
     out["models"].push_back(std::move(j));
-    text += fmt::format("{:16} {:8.1f} M parameters, {:8.1f} MB  {}{}\n", m.name, double(m.parameters) / 1e6, double(m.bytes) / 1e6, m.path,
-                        m.problem.empty() ? "" : "  PROBLEM: " + m.problem);
+    text += fmt::format("{:16} {:8.1f} M parameters, {:8.1f} MB  {}{}\n", m.name, double(m.parameters) / 1e6,
+                        double(m.bytes) / 1e6, m.path, m.problem.empty() ? "" : "  PROBLEM: " + m.problem);
   }
   print_result(json ? out.dump() + "\n" : text);
   return 0;

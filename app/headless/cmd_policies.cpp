@@ -37,10 +37,12 @@ std::function<int()> setup_policies(CLI::App& app) {
     std::string text;
     for (const PolicyInfo& p : policy_table()) {
       out["policies"].push_back(as_json(p));
-      text += fmt::format("{:12} {} ({}){}\n", p.name, p.summary, p.citation, p.needs_trained_weights ? "; needs trained weights" : "");
+      text += fmt::format("{:12} {} ({}){}\n", p.name, p.summary, p.citation,
+                          p.needs_trained_weights ? "; needs trained weights" : "");
       if (!p.advice.empty()) text += fmt::format("{:12} {}\n", "", p.advice);
       for (const PolicyParameter& q : p.parameters) {
-        text += fmt::format("    {}={}  {}: {}{}\n", q.name, q.fallback, q.help, q.range(), q.unit.empty() ? "" : " (" + q.unit + ")");
+        text += fmt::format("    {}={}  {}: {}{}\n", q.name, q.fallback, q.help, q.range(),
+                            q.unit.empty() ? "" : " (" + q.unit + ")");
       }
     }
     print_result(*json ? out.dump() + "\n" : text);

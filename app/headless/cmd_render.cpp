@@ -24,8 +24,9 @@ int plan_only(ModelHost& host, const JobOptions& o) {
     print_result(out.dump() + "\n");
   } else if (job.ok()) {
     const JobSpec& s = result.spec;
-    print_result(fmt::format("{}: {}x{}, {} frames at {} fps, {} steps, {}, {} tokens, {} MiB, settings {}\n", s.output, s.size.width, s.size.height, s.frames, s.fps,
-                             s.steps, s.precision, int64_t(result.numbers["tokens"]), result.memory_estimate_mb, result.settings_hash));
+    print_result(fmt::format("{}: {}x{}, {} frames at {} fps, {} steps, {}, {} tokens, {} MiB, settings {}\n", s.output,
+                             s.size.width, s.size.height, s.frames, s.fps, s.steps, s.precision,
+                             int64_t(result.numbers["tokens"]), result.memory_estimate_mb, result.settings_hash));
   }
   return job.ok() ? 0 : print_status(job.status());
 }
@@ -38,7 +39,8 @@ std::function<int()> setup_render(CLI::App& app) {
   app.add_flag("--explain", options->explain, "say which implementation runs and why the others do not");
   return [options] {
     Problem problem = finish_job_options(*options);
-    if (problem.empty() && !options->given.count("prompt") && options->spec.text_embeds.empty()) problem = "prompt: give one with -p (or --text-embeds)";
+    if (problem.empty() && !options->given.count("prompt") && options->spec.text_embeds.empty())
+      problem = "prompt: give one with -p (or --text-embeds)";
     if (!problem.empty()) return print_status(invalid("{}", problem));
     auto host = make_host();
     if (!host.ok()) return print_status(host.status());

@@ -37,7 +37,8 @@ int unknown(const CLI::App& app, const std::string& word, bool of_program) {
   std::string name = word.substr(0, word.find('='));
   std::string nearest = flag || of_program ? closest_name(name, known) : "";
   std::string what = flag ? "flag" : of_program ? "subcommand" : "argument";
-  print_error(fmt::format("unknown {} {}{}", what, name.substr(0, 60), nearest.empty() ? fmt::format("; see {} --help", app.get_name()) : "; did you mean " + nearest + "?"));
+  print_error(fmt::format("unknown {} {}{}", what, name.substr(0, 60),
+                          nearest.empty() ? fmt::format("; see {} --help", app.get_name()) : "; did you mean " + nearest + "?"));
   return kUsage;
 }
 
@@ -79,7 +80,8 @@ int run(int argc, char** argv) {
     if (app.get_subcommands().empty()) {
       std::vector<std::string> extra = app.remaining(true);
       if (!extra.empty()) return unknown(app, extra.front(), true);
-      print_error(args.empty() ? "a subcommand is wanted, such as `zoetrope render -p \"a red ball\"`; see zoetrope --help" : e.what());
+      print_error(args.empty() ? "a subcommand is wanted, such as `zoetrope render -p \"a red ball\"`; see zoetrope --help"
+                               : e.what());
       return kUsage;
     }
     print_error(e.what());

@@ -74,7 +74,8 @@ class Console {
   bool show(const Event& e) {
     if (const auto* p = std::get_if<Progress>(&e.payload)) {
       if (options_.progress == ProgressMode::plain) plain_.show(*p);
-      if (options_.progress == ProgressMode::jsonl && p->state != JobState::queued) print_result(progress_record(e.request, *p).dump() + "\n");
+      if (options_.progress == ProgressMode::jsonl && p->state != JobState::queued)
+        print_result(progress_record(e.request, *p).dump() + "\n");
       return false;
     }
     plain_.clear();
@@ -106,7 +107,8 @@ class Console {
       if (name != "total") times += fmt::format("{}{} {:.2f} s", times.empty() ? "" : ", ", name, value);
     }
     auto total = r.seconds.find("total");
-    print_note(fmt::format("done in {:.2f} s ({}), peak memory {} MiB", total == r.seconds.end() ? 0. : total->second, times, r.peak_mb));
+    print_note(fmt::format("done in {:.2f} s ({}), peak memory {} MiB", total == r.seconds.end() ? 0. : total->second, times,
+                           r.peak_mb));
   }
 
   const JobOptions& options_;

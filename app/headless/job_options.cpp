@@ -32,9 +32,9 @@ const std::map<std::string_view, std::string>& aliases() {
 // Values other programs use for the same choice.
 std::string known_value(std::string_view field, const std::string& value) {
   static const std::map<std::pair<std::string_view, std::string_view>, std::string> values = {
-      {{"rng", "cpu"}, "torch-cpu"},         {{"rng", "torch"}, "torch-cpu"},       {{"rng", "cuda"}, "torch-cuda"},
-      {{"sampler", "dpmpp"}, "dpm++"},       {{"sampler", "dpm++2m"}, "dpm++"},     {{"sampler", "dpmpp2m"}, "dpm++"},
-      {{"precision", "fp32"}, "f32"},        {{"precision", "float32"}, "f32"},     {{"precision", "bfloat16"}, "bf16"},
+      {{"rng", "cpu"}, "torch-cpu"},   {{"rng", "torch"}, "torch-cpu"},   {{"rng", "cuda"}, "torch-cuda"},
+      {{"sampler", "dpmpp"}, "dpm++"}, {{"sampler", "dpm++2m"}, "dpm++"}, {{"sampler", "dpmpp2m"}, "dpm++"},
+      {{"precision", "fp32"}, "f32"},  {{"precision", "float32"}, "f32"}, {{"precision", "bfloat16"}, "bf16"},
       {{"vae_tiling", "true"}, "on"},
   };
   auto found = values.find({field, value});
@@ -51,7 +51,8 @@ std::string flag_list(const Field& f) {
 void add_field(CLI::App& app, const std::shared_ptr<JobOptions>& options, const Field& f) {
   JobOptions* o = options.get();
   if (auto* member = std::get_if<bool JobSpec::*>(&f.member)) {
-    app.add_flag_callback(flag_list(f), [o, m = *member, &f] { o->spec.*m = true, o->given.emplace(f.name); }, std::string(f.help));
+    app.add_flag_callback(
+        flag_list(f), [o, m = *member, &f] { o->spec.*m = true, o->given.emplace(f.name); }, std::string(f.help));
     return;
   }
   auto set = [o, &f](const std::string& value) {
@@ -68,7 +69,9 @@ void add_field(CLI::App& app, const std::shared_ptr<JobOptions>& options, const 
   nlohmann::json fallback = field_value(JobSpec(), f);
   std::string shown = fallback.is_string() ? fallback.get<std::string>() : fallback.dump();
   if (!shown.empty()) help += " [" + shown + "]";
-  app.add_option_function<std::string>(flag_list(f), set, help)->type_name(std::string(f.value_name))->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option_function<std::string>(flag_list(f), set, help)
+      ->type_name(std::string(f.value_name))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 // -W and -H, each one side of --size.
@@ -91,13 +94,16 @@ void add_side(CLI::App& app, const std::shared_ptr<JobOptions>& options, const c
 }  // namespace
 
 std::vector<std::string> stage_fields() {
-  return {"prompt", "negative_prompt", "model", "precision", "device", "threads", "max_memory", "max_vram", "output", "overwrite", "no_metadata"};
+  return {"prompt",     "negative_prompt", "model",  "precision", "device",     "threads",
+          "max_memory", "max_vram",        "output", "overwrite", "no_metadata"};
 }
 
 std::shared_ptr<JobOptions> add_job_options(CLI::App& app, const std::vector<std::string>& fields) {
   auto options = std::make_shared<JobOptions>();
   JobOptions* o = options.get();
-  auto wanted = [&](std::string_view name) { return fields.empty() || std::find(fields.begin(), fields.end(), name) != fields.end(); };
+  auto wanted = [&](std::string_view name) {
+    return fields.empty() || std::find(fields.begin(), fields.end(), name) != fields.end();
+  };
   for (const Field& f : job_fields()) {
     if (wanted(f.name)) add_field(app, options, f);
     if (f.name == "prompt") app.add_option("--prompt-file", o->prompt_file, "read the prompt from a file")->type_name("FILE");
@@ -105,11 +111,14 @@ std::shared_ptr<JobOptions> add_job_options(CLI::App& app, const std::vector<std
   if (fields.empty()) {
     add_side(app, options, "-W,--width", &Size::width);
     add_side(app, options, "-H,--height", &Size::height);
-    app.add_flag_callback("--fa,--diffusion-fa", [] {}, "accepted: attention is always fused here")->group("");
+    app.add_flag_callback(
+           "--fa,--diffusion-fa", [] {}, "accepted: attention is always fused here")
+        ->group("");
   }
   app.add_flag("--json", o->json, "print the result as one JSON object");
   auto progress = [o](const std::string& mode) {
-    const std::map<std::string, ProgressMode> modes = {{"plain", ProgressMode::plain}, {"jsonl", ProgressMode::jsonl}, {"none", ProgressMode::none}};
+    const std::map<std::string, ProgressMode> modes = {
+        {"plain", ProgressMode::plain}, {"jsonl", ProgressMode::jsonl}, {"none", ProgressMode::none}};
     auto found = modes.find(mode);
     if (found != modes.end()) {
       o->progress = found->second;
@@ -117,7 +126,9 @@ std::shared_ptr<JobOptions> add_job_options(CLI::App& app, const std::vector<std
       o->problem = "progress: `" + mode.substr(0, 40) + "` is not one of plain, jsonl, none";
     }
   };
-  app.add_option_function<std::string>("--progress", progress, "plain text on standard error, one JSON event a line on standard output, or none [plain]")->type_name("MODE");
+  app.add_option_function<std::string>("--progress", progress,
+                                       "plain text on standard error, one JSON event a line on standard output, or none [plain]")
+      ->type_name("MODE");
   return options;
 }
 

@@ -24,7 +24,8 @@ void quiet_ffmpeg() { av_log_set_level(AV_LOG_QUIET); }
 
 std::string ffmpeg_versions() {
   auto one = [](const char* name, unsigned v) { return fmt::format("{} {}.{}.{}", name, v >> 16, (v >> 8) & 255, v & 255); };
-  return one("avcodec", avcodec_version()) + ", " + one("avformat", avformat_version()) + ", " + one("swscale", swscale_version());
+  return one("avcodec", avcodec_version()) + ", " + one("avformat", avformat_version()) + ", " +
+         one("swscale", swscale_version());
 }
 
 Result<ScalerPtr> make_scaler(int width, int height, AVPixelFormat from, AVPixelFormat to, int coefficients, bool full_yuv) {

@@ -122,7 +122,8 @@ std::string side_file_of(const std::string& output) {
   return folder + stem + ".json";
 }
 
-Result<ClipFormat> choose_clip_format(const std::string& output, const std::string& codec, int64_t crf, const std::string& pix_fmt) {
+Result<ClipFormat> choose_clip_format(const std::string& output, const std::string& codec, int64_t crf,
+                                      const std::string& pix_fmt) {
   const CodecRow* row = codec == "auto" ? nullptr : codec_named(codec);
   if (codec != "auto" && !row) return invalid("codec: `{}` is unknown; known are {}", codec.substr(0, 40), join(codec_names()));
 
@@ -134,7 +135,9 @@ Result<ClipFormat> choose_clip_format(const std::string& output, const std::stri
   } else {
     std::string ext = extension_of(output);
     if (!row) row = codec_of_extension(ext);
-    if (!row) return invalid("output: {}: cannot tell the kind of clip from `.{}`; use .mp4, .mkv, .mov, .webm, .gif or .png", output, ext);
+    if (!row)
+      return invalid("output: {}: cannot tell the kind of clip from `.{}`; use .mp4, .mkv, .mov, .webm, .gif or .png", output,
+                     ext);
     if (std::find(row->extensions.begin(), row->extensions.end(), ext) == row->extensions.end()) {
       return invalid("output: codec {} does not go into `.{}`; use {}", row->name, ext, join(row->extensions, "."));
     }

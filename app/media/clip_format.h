@@ -20,12 +20,13 @@ struct ClipFormat {
   std::string encoder;    // FFmpeg's name
   std::string container;  // FFmpeg's name; empty for images
   std::string pix_fmt;
-  int crf = -1;           // -1 = the codec has none
+  int crf = -1;  // -1 = the codec has none
 };
 
 // Settles codec, container and pixel format from what the job asks for ("auto" = by extension). Mismatches and unknown
 // names are kInvalid and list what would do.
-Result<ClipFormat> choose_clip_format(const std::string& output, const std::string& codec, int64_t crf, const std::string& pix_fmt);
+Result<ClipFormat> choose_clip_format(const std::string& output, const std::string& codec, int64_t crf,
+                                      const std::string& pix_fmt);
 
 // True for `name/`, or a folder that exists.
 bool names_folder(const std::string& output);

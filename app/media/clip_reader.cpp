@@ -29,7 +29,8 @@ class Reader final : public ClipReader {
     if (rc < 0 || !codec) return invalid("{}: no video in it: {}", path, av_reason(rc));
     AVStream* s = demuxer_->streams[stream_];
     const AVCodecParameters* p = s->codecpar;
-    bool fits = p->width > 0 && p->height > 0 && p->width <= kMaxSide && p->height <= kMaxSide && int64_t(p->width) * p->height <= kMaxPixels;
+    bool fits = p->width > 0 && p->height > 0 && p->width <= kMaxSide && p->height <= kMaxSide &&
+                int64_t(p->width) * p->height <= kMaxPixels;
     if (!fits) return invalid("{}: {}x{} is beyond what is read ({} a side)", path, p->width, p->height, kMaxSide);
     codec_.reset(avcodec_alloc_context3(codec)), frame_.reset(av_frame_alloc()), packet_.reset(av_packet_alloc());
     if (!codec_ || !frame_ || !packet_) return failed("{}: no memory", path);
@@ -79,11 +80,14 @@ class Reader final : public ClipReader {
   }
 
   Status convert(uint8_t* rgb) {
-    if (frame_->width != info_.width || frame_->height != info_.height) return failed("{}: the frame size changes inside the clip", path_);
+    if (frame_->width != info_.width || frame_->height != info_.height)
+      return failed("{}: the frame size changes inside the clip", path_);
     if (!scaler_) {
-      int matrix = frame_->colorspace == AVCOL_SPC_UNSPECIFIED ? (frame_->height > 576 ? SWS_CS_ITU709 : SWS_CS_ITU601) : int(frame_->colorspace);
+      int matrix = frame_->colorspace == AVCOL_SPC_UNSPECIFIED ? (frame_->height > 576 ? SWS_CS_ITU709 : SWS_CS_ITU601)
+                                                               : int(frame_->colorspace);
       bool full = frame_->color_range == AVCOL_RANGE_JPEG;
-      ZT_ASSIGN_OR_RETURN(scaler_, make_scaler(frame_->width, frame_->height, AVPixelFormat(frame_->format), AV_PIX_FMT_RGB24, matrix, full));
+      ZT_ASSIGN_OR_RETURN(
+          scaler_, make_scaler(frame_->width, frame_->height, AVPixelFormat(frame_->format), AV_PIX_FMT_RGB24, matrix, full));
       format_ = frame_->format;
     }
     if (frame_->format != format_) return failed("{}: the pixel format changes inside the clip", path_);

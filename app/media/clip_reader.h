@@ -12,8 +12,8 @@ namespace zt {
 struct ClipInfo {
   int64_t width = 0, height = 0;
   double fps = 0;
-  std::string container, codec, pix_fmt;                 // FFmpeg's names
-  std::string matrix, primaries, transfer, range;        // FFmpeg's names; "unknown" where untagged
+  std::string container, codec, pix_fmt;           // FFmpeg's names
+  std::string matrix, primaries, transfer, range;  // FFmpeg's names; "unknown" where untagged
   std::string comment;
 };
 

@@ -9,7 +9,8 @@ ClipWriter::ClipWriter(const ClipSettings& settings) : settings_(settings) {}
 Result<std::unique_ptr<ClipWriter>> ClipWriter::open(const ClipSettings& s) {
   using Target = ClipFormat::Target;
   if (s.format.target == Target::image && s.frames > 1) {
-    return invalid("output: {} is one image and the clip has {} frames; use a pattern such as {}_%03d.png, or a folder", s.output, s.frames, stem_of(s.output));
+    return invalid("output: {} is one image and the clip has {} frames; use a pattern such as {}_%03d.png, or a folder", s.output,
+                   s.frames, stem_of(s.output));
   }
   auto writer = std::unique_ptr<ClipWriter>(new ClipWriter(s));
   ZT_ASSIGN_OR_RETURN(writer->encoder_, s.format.target == Target::file ? open_container(s) : open_images(s));

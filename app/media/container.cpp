@@ -40,7 +40,8 @@ void set_codec_options(const ClipFormat& f, Options& options) {
   if (f.crf >= 0) options.set("crf", std::to_string(f.crf));
   if (f.encoder == "libx264") options.set("preset", "medium");
   // x265 prints by itself; pools and frame threads stay off so that the bytes do not depend on the machine.
-  if (f.encoder == "libx265") options.set("preset", "medium"), options.set("x265-params", "log-level=none:pools=none:frame-threads=1:info=0");
+  if (f.encoder == "libx265")
+    options.set("preset", "medium"), options.set("x265-params", "log-level=none:pools=none:frame-threads=1:info=0");
   if (f.encoder == "libaom-av1") options.set("cpu-used", "6"), options.set("row-mt", "0");
   if (f.encoder == "libvpx-vp9") options.set("cpu-used", "2"), options.set("deadline", "good");
   if (f.encoder == "ffv1") options.set("level", "3"), options.set("slicecrc", "1");
@@ -79,15 +80,19 @@ class Container final : public FrameEncoder {
       c->color_range = rgb ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
       if (desc->log2_chroma_w) c->chroma_sample_location = AVCHROMA_LOC_LEFT;
     }
-    if (s.format.codec == "h265" && muxer_.context->oformat->name != std::string_view("matroska")) c->codec_tag = MKTAG('h', 'v', 'c', '1');
+    if (s.format.codec == "h265" && muxer_.context->oformat->name != std::string_view("matroska"))
+      c->codec_tag = MKTAG('h', 'v', 'c', '1');
     Options codec_options;
     set_codec_options(s.format, codec_options);
     rc = avcodec_open2(c, codec, &codec_options.dict);
-    if (rc < 0) return failed("{}: encoder {} refuses {}x{} {}: {}", s.output, s.format.encoder, width_, height_, s.format.pix_fmt, av_reason(rc));
+    if (rc < 0)
+      return failed("{}: encoder {} refuses {}x{} {}: {}", s.output, s.format.encoder, width_, height_, s.format.pix_fmt,
+                    av_reason(rc));
 
     stream_ = avformat_new_stream(muxer_.context, nullptr);
     if (!stream_) return failed("{}: no memory for the stream", s.output);
-    stream_->time_base = c->time_base, stream_->avg_frame_rate = rate_, stream_->r_frame_rate = rate_, stream_->sample_aspect_ratio = {1, 1};
+    stream_->time_base = c->time_base, stream_->avg_frame_rate = rate_, stream_->r_frame_rate = rate_,
+    stream_->sample_aspect_ratio = {1, 1};
     rc = avcodec_parameters_from_context(stream_->codecpar, c);
     if (rc < 0) return failed("{}: {}", s.output, av_reason(rc));
     if (!s.comment.empty()) av_dict_set(&muxer_.context->metadata, "comment", s.comment.c_str(), 0);

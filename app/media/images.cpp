@@ -38,7 +38,8 @@ class Images final : public FrameEncoder {
   Status write(const uint8_t* rgb) override {
     int rc = av_frame_make_writable(frame_.get());
     for (int y = 0; rc >= 0 && y < codec_->height; ++y) {
-      std::copy_n(rgb + size_t(y) * size_t(codec_->width) * 3, size_t(codec_->width) * 3, frame_->data[0] + ptrdiff_t(y) * frame_->linesize[0]);
+      std::copy_n(rgb + size_t(y) * size_t(codec_->width) * 3, size_t(codec_->width) * 3,
+                  frame_->data[0] + ptrdiff_t(y) * frame_->linesize[0]);
     }
     frame_->pts = count_;
     if (rc >= 0) rc = avcodec_send_frame(codec_.get(), frame_.get());

@@ -26,7 +26,8 @@ class PendingFile {
   Status commit();
 
  private:
-  PendingFile(std::string path, std::string temporary, bool replace) : path_(std::move(path)), temporary_(std::move(temporary)), replace_(replace) {}
+  PendingFile(std::string path, std::string temporary, bool replace)
+      : path_(std::move(path)), temporary_(std::move(temporary)), replace_(replace) {}
   void discard();
   std::string path_, temporary_;
   bool replace_ = false;

@@ -15,7 +15,7 @@ constexpr size_t kColours = 256;
 int cell_of(int r, int g, int b) { return (r >> (8 - kBits)) << 2 * kBits | (g >> (8 - kBits)) << kBits | b >> (8 - kBits); }
 
 struct Cell {
-  std::array<int, 3> at;         // position in the cube
+  std::array<int, 3> at;  // position in the cube
   int64_t count = 0;
   std::array<int64_t, 3> sum{};  // of the real colours in it
 };

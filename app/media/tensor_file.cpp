@@ -27,7 +27,8 @@ Result<std::unique_ptr<TensorFile>> TensorFile::open(const std::string& path, bo
   for (int64_t d : shape) dims.append(dims.empty() ? "" : ",").append(std::to_string(d));
   std::string text = "{";
   if (!settings.empty()) text += R"("__metadata__":{"settings":)" + json_quoted(settings) + "},";
-  text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", json_quoted(name), safetensors_name(dtype), dims, bytes);
+  text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", json_quoted(name), safetensors_name(dtype),
+                      dims, bytes);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the format asks for data aligned to 8
   std::FILE* f = std::fopen(file.temporary().c_str(), "wb");
   if (!f) return invalid("{}: cannot write here: {}", path, std::strerror(errno));

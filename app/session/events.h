@@ -28,7 +28,15 @@ struct Progress {
 };
 
 // Exit codes of the command (design.md section 4); a result carries one so that no reader has to guess from text.
-enum class ExitCode : uint8_t { done = 0, failed = 1, invalid = 2, bad_model = 3, too_big = 4, device_lost = 5, interrupted = 130 };
+enum class ExitCode : uint8_t {
+  done = 0,
+  failed = 1,
+  invalid = 2,
+  bad_model = 3,
+  too_big = 4,
+  device_lost = 5,
+  interrupted = 130
+};
 
 struct JobResult {
   ExitCode code = ExitCode::done;
@@ -45,7 +53,8 @@ struct JobResult {
 
 struct Event {
   uint64_t request = 0;
-  // std::string: a line for the user. Progress: only the newest of a request's state is kept. JobResult: the last event of a request.
+  // std::string: a line for the user. Progress: only the newest of a request's state is kept. JobResult: the last event of a
+  // request.
   std::variant<Progress, std::string, JobResult> payload;
 };
 

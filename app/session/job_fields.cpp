@@ -12,6 +12,8 @@ constexpr auto kPixels = FieldRole::pixels;
 constexpr auto kEncoding = FieldRole::encoding;
 constexpr auto kRun = FieldRole::run;
 
+// A row a field.
+// clang-format off
 std::vector<Field> make_fields() {
   return {
       {"prompt", kPixels, &S::prompt, "what to draw; - reads it from standard input", "TEXT", 0, 0, {}},
@@ -26,7 +28,8 @@ std::vector<Field> make_fields() {
       {"flow_shift", kPixels, &S::flow_shift, "shift of the noise schedule; 0 = the model's own", "S", 0, 100, {}},
       {"sampler", kPixels, &S::sampler, "solver", "NAME", 0, 0, {"unipc", "euler", "dpm++", "lcm"}},
       {"seed", kPixels, &S::seed, "start noise; negative draws one", "N", -9.3e18, 9.3e18, {}},
-      {"rng", kPixels, &S::rng, "noise generator; torch-cuda: torch's numbers on an H100, up to 1081344 latent elements (an RTX 4090's up to 196608)", "NAME", 0, 0, {"philox", "torch-cpu", "torch-cuda"}},
+      {"rng", kPixels, &S::rng, "noise generator; torch-cuda: torch's numbers on an H100, up to 1081344 latent elements (an RTX 4090's up to 196608)",
+       "NAME", 0, 0, {"philox", "torch-cpu", "torch-cuda"}},
       {"attn", kPixels, &S::attn, "attention method, name[:key=value,...] (see `zoetrope policies`)", "SPEC", 0, 0, {}},
       {"precision", kPixels, &S::precision, "arithmetic of the network", "NAME", 0, 0, {"auto", "f32", "bf16"}},
       {"device", kPixels, &S::device, "where to compute", "NAME", 0, 0, {"auto", "cpu", "cuda"}},
@@ -52,6 +55,7 @@ std::vector<Field> make_fields() {
       {"resume", kRun, &S::resume, "go on from a checkpoint of the same settings", "", 0, 0, {}},
   };
 }
+// clang-format on
 
 const std::vector<Field>& table() {
   static const std::vector<Field> fields = make_fields();
@@ -67,7 +71,8 @@ bool parse_number(std::string_view text, T& out) {
 
 bool parse_size(std::string_view text, Size& out) {
   size_t cross = text.find_first_of("xX*");
-  return cross != std::string_view::npos && parse_number(text.substr(0, cross), out.width) && parse_number(text.substr(cross + 1), out.height);
+  return cross != std::string_view::npos && parse_number(text.substr(0, cross), out.width) &&
+         parse_number(text.substr(cross + 1), out.height);
 }
 
 Problem wrong(const Field& f, std::string_view want, std::string_view got) {
@@ -100,13 +105,17 @@ Problem set_field(JobSpec& spec, const Field& field, std::string_view text) {
     const Field& field;
     std::string_view text;
     Problem operator()(std::string S::*m) const { return spec.*m = std::string(text), Problem(); }
-    Problem operator()(int64_t S::*m) const { return parse_number(text, spec.*m) ? Problem() : wrong(field, "a whole number", text); }
+    Problem operator()(int64_t S::*m) const {
+      return parse_number(text, spec.*m) ? Problem() : wrong(field, "a whole number", text);
+    }
     Problem operator()(double S::*m) const { return parse_number(text, spec.*m) ? Problem() : wrong(field, "a number", text); }
     Problem operator()(bool S::*m) const {
       if (text != "true" && text != "false") return wrong(field, "true or false", text);
       return spec.*m = text == "true", Problem();
     }
-    Problem operator()(Size S::*m) const { return parse_size(text, spec.*m) ? Problem() : wrong(field, "WIDTHxHEIGHT, such as 128x128", text); }
+    Problem operator()(Size S::*m) const {
+      return parse_size(text, spec.*m) ? Problem() : wrong(field, "WIDTHxHEIGHT, such as 128x128", text);
+    }
   };
   return std::visit(Setter{spec, field, text}, field.member);
 }
@@ -126,15 +135,18 @@ Problem set_field(JobSpec& spec, const Field& field, const nlohmann::json& value
       return spec.*m = value.get<int64_t>(), Problem();
     }
     Problem operator()(double S::*m) const {
-      if (!value.is_number()) return wrong(field, "a number", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      if (!value.is_number())
+        return wrong(field, "a number", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
       return spec.*m = value.get<double>(), Problem();
     }
     Problem operator()(bool S::*m) const {
-      if (!value.is_boolean()) return wrong(field, "true or false", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      if (!value.is_boolean())
+        return wrong(field, "true or false", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
       return spec.*m = value.get<bool>(), Problem();
     }
     Problem operator()(Size S::*) const {
-      if (!value.is_string()) return wrong(field, "text such as \"128x128\"", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      if (!value.is_string())
+        return wrong(field, "text such as \"128x128\"", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
       return set_field(spec, field, std::string_view(value.get_ref<const std::string&>()));
     }
   };

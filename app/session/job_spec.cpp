@@ -32,7 +32,8 @@ struct Checker {
     if (s.find('\0') != std::string::npos) return say("contains a NUL byte");
     if (field.choices.empty() || std::find(field.choices.begin(), field.choices.end(), s) != field.choices.end()) return {};
     std::string nearest = closest_name(s, field.choices);
-    return say(fmt::format("`{}` is not one of {}{}", s.substr(0, 40), fmt::join(field.choices, ", "), nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)));
+    return say(fmt::format("`{}` is not one of {}{}", s.substr(0, 40), fmt::join(field.choices, ", "),
+                           nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)));
   }
   Problem operator()(int64_t JobSpec::*m) const { return range(spec.*m); }
   Problem operator()(double JobSpec::*m) const { return range(spec.*m); }
@@ -45,7 +46,8 @@ struct Checker {
     }
     if (s.width % kSizeStep == 0 && s.height % kSizeStep == 0) return {};
     auto nearest = [](int64_t v) { return std::clamp((v + kSizeStep / 2) / kSizeStep * kSizeStep, kMinSide, kMaxSide); };
-    return say(fmt::format("{}x{}: width and height must be multiples of {}; nearest is {}x{}", s.width, s.height, kSizeStep, nearest(s.width), nearest(s.height)));
+    return say(fmt::format("{}x{}: width and height must be multiples of {}; nearest is {}x{}", s.width, s.height, kSizeStep,
+                           nearest(s.width), nearest(s.height)));
   }
 };
 

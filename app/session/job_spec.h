@@ -46,8 +46,8 @@ struct JobSpec {
   std::string save_latents, save_frames, report;
 
   // The run: none of these changes a pixel.
-  int64_t threads = 0;     // 0 = all CPUs of this process
-  double max_memory = 0;   // GiB; 0 = what the machine has
+  int64_t threads = 0;    // 0 = all CPUs of this process
+  double max_memory = 0;  // GiB; 0 = what the machine has
   double max_vram = 0;
   int64_t checkpoint_every = 0;
   bool overwrite = false, resume = false;

@@ -72,12 +72,13 @@ std::string outside_training(const Preset& p, const JobSpec& s) {
     auto [small_low, small_high] = std::minmax(p.smallest.width, p.smallest.height);
     auto [large_low, large_high] = std::minmax(p.largest.width, p.largest.height);
     if (low < small_low || high < small_high || low > large_low || high > large_high) {
-      return fmt::format("size: {}x{} is outside {}x{}..{}x{}, which the model was trained on; expect less", s.size.width, s.size.height, p.smallest.width, p.smallest.height,
-                         p.largest.width, p.largest.height);
+      return fmt::format("size: {}x{} is outside {}x{}..{}x{}, which the model was trained on; expect less", s.size.width,
+                         s.size.height, p.smallest.width, p.smallest.height, p.largest.width, p.largest.height);
     }
   }
   if (s.frames < p.shortest || s.frames > p.longest) {
-    return fmt::format("frames: {} is outside {}..{}, which the model was trained on; expect less", s.frames, p.shortest, p.longest);
+    return fmt::format("frames: {} is outside {}..{}, which the model was trained on; expect less", s.frames, p.shortest,
+                       p.longest);
   }
   return {};
 }

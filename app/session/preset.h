@@ -12,7 +12,7 @@
 namespace zt {
 
 struct Preset {
-  int64_t layers = 0, dim = 0;  // of the transformers it is for; 0 = chosen by name only
+  int64_t layers = 0, dim = 0;                         // of the transformers it is for; 0 = chosen by name only
   nlohmann::json defaults = nlohmann::json::object();  // job keys
   // What the model was trained on; outside of it a job is warned, never refused. Sides, each way round.
   Size smallest, largest;

@@ -10,7 +10,11 @@ std::optional<size_t> invalid_utf8_at(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     auto byte = [&](size_t k) { return i + k < text.size() ? uint8_t(text[i + k]) : uint8_t(0); };
     uint8_t first = byte(0);
-    int more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : -1;
+    int more = first < 0x80                    ? 0
+               : first >= 0xc2 && first < 0xe0 ? 1
+               : first >= 0xe0 && first < 0xf0 ? 2
+               : first >= 0xf0 && first < 0xf5 ? 3
+                                               : -1;
     if (more < 0) return i;
     for (int k = 1; k <= more; ++k) {
       if ((byte(size_t(k)) & 0xc0) != 0x80) return i;

@@ -135,7 +135,8 @@ TEST(Engine, CancelAtAnyTimeGivesOneResultAJob) {
     Command cancel;
     cancel.kind = Command::Kind::cancel_all;
     engine.post(cancel);
-    for (auto& [request, r] : wait_results(engine, jobs)) EXPECT_TRUE(r.code == ExitCode::done || r.code == ExitCode::interrupted);
+    for (auto& [request, r] : wait_results(engine, jobs))
+      EXPECT_TRUE(r.code == ExitCode::done || r.code == ExitCode::interrupted);
   }
 }
 

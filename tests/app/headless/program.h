@@ -50,7 +50,8 @@ class Program {
   pid_t pid_;
 };
 
-inline Finished run(const TempFolder& folder, const std::vector<std::string>& args, const std::vector<std::string>& environment = {}) {
+inline Finished run(const TempFolder& folder, const std::vector<std::string>& args,
+                    const std::vector<std::string>& environment = {}) {
   return Program(folder, args, environment).wait();
 }
 

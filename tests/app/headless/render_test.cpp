@@ -25,7 +25,8 @@ using namespace zt::testing;
 using nlohmann::json;
 
 std::vector<std::string> tiny(std::vector<std::string> more) {
-  std::vector<std::string> args = {"render", "-p", "a red ball", "--size", "96x96", "--frames", "5", "--steps", "2", "--threads", "1"};
+  std::vector<std::string> args = {"render", "-p",      "a red ball", "--size",    "96x96", "--frames",
+                                   "5",      "--steps", "2",          "--threads", "1"};
   args.insert(args.end(), more.begin(), more.end());
   return args;
 }
@@ -43,7 +44,8 @@ std::string bytes_of(const SafetensorsFile& f, const std::string& name) {
 
 TEST(Render, MakesEveryFileAndSaysSo) {
   TempFolder dir;
-  Finished f = run(dir, tiny({"-o", "a.mp4", "--save-latents", "l.safetensors", "--save-frames", "f.safetensors", "--report", "r.json", "--json"}));
+  Finished f = run(dir, tiny({"-o", "a.mp4", "--save-latents", "l.safetensors", "--save-frames", "f.safetensors", "--report",
+                              "r.json", "--json"}));
   ASSERT_EQ(f.code, 0) << f.err;
   EXPECT_THAT(dir.entries(), ElementsAre("a.json", "a.mp4", "f.safetensors", "l.safetensors", "r.json"));
   EXPECT_THAT(f.err, HasSubstr("memory:"));
@@ -83,7 +85,8 @@ TEST(Render, MakesEveryFileAndSaysSo) {
 
   json report = json::parse(read_all(dir / "r.json"));
   ASSERT_FALSE(report["entries"].empty());
-  for (const char* key : {"step", "layer", "head", "branch", "policy", "plan", "density", "time_ms"}) EXPECT_TRUE(report["entries"][0].contains(key)) << key;
+  for (const char* key : {"step", "layer", "head", "branch", "policy", "plan", "density", "time_ms"})
+    EXPECT_TRUE(report["entries"][0].contains(key)) << key;
 }
 
 TEST(Render, SameSeedSameBytesForEveryThreadCount) {
@@ -108,11 +111,17 @@ TEST(Render, StagesByHandGiveTheSameClip) {
   const Shape embeds = tensors(dir / "e.safetensors").tensors.at("prompt_embeds").shape;
   EXPECT_EQ(embeds[0], 512);
   EXPECT_GT(json::parse(e.out)["tokens"], 1);
-  ASSERT_EQ(run(dir, tiny({"-o", "b.mp4", "--text-embeds", "e.safetensors", "--negative-embeds", "n.safetensors", "--save-latents", "l2.safetensors"})).code, 0);
+  ASSERT_EQ(run(dir, tiny({"-o", "b.mp4", "--text-embeds", "e.safetensors", "--negative-embeds", "n.safetensors",
+                           "--save-latents", "l2.safetensors"}))
+                .code,
+            0);
   EXPECT_EQ(bytes_of(tensors(dir / "l.safetensors"), "latents"), bytes_of(tensors(dir / "l2.safetensors"), "latents"));
   Finished d = run(dir, {"decode", "l.safetensors", "-o", "d.mkv", "--codec", "ffv1", "--save-frames", "df.safetensors"});
   ASSERT_EQ(d.code, 0) << d.err;
   EXPECT_EQ(bytes_of(tensors(dir / "f.safetensors"), "frames"), bytes_of(tensors(dir / "df.safetensors"), "frames"));
+  JobSpec inherited;
+  EXPECT_EQ(read_settings(read_all(dir / "d.json"), inherited), "");
+  EXPECT_EQ(inherited.prompt, "a red ball") << "what made the latents is stored with them";
   Finished c = run(dir, {"encode", "d.mkv", "-o", "back.safetensors"});
   ASSERT_EQ(c.code, 0) << c.err;
   SafetensorsFile back = tensors(dir / "back.safetensors"), first = tensors(dir / "l.safetensors");
@@ -122,8 +131,12 @@ TEST(Render, StagesByHandGiveTheSameClip) {
 TEST(Render, InitLatentsReplaceTheNoise) {
   TempFolder dir;
   ASSERT_EQ(run(dir, tiny({"-o", "a.mp4", "--save-latents", "l.safetensors"})).code, 0);
-  ASSERT_EQ(run(dir, tiny({"-o", "b.mp4", "--init-latents", "l.safetensors", "--seed", "1", "--save-latents", "b.safetensors"})).code, 0);
-  ASSERT_EQ(run(dir, tiny({"-o", "c.mp4", "--init-latents", "l.safetensors", "--seed", "2", "--save-latents", "c.safetensors"})).code, 0);
+  ASSERT_EQ(
+      run(dir, tiny({"-o", "b.mp4", "--init-latents", "l.safetensors", "--seed", "1", "--save-latents", "b.safetensors"})).code,
+      0);
+  ASSERT_EQ(
+      run(dir, tiny({"-o", "c.mp4", "--init-latents", "l.safetensors", "--seed", "2", "--save-latents", "c.safetensors"})).code,
+      0);
   EXPECT_EQ(bytes_of(tensors(dir / "b.safetensors"), "latents"), bytes_of(tensors(dir / "c.safetensors"), "latents"));
   Finished f = run(dir, tiny({"-o", "d.mp4", "--frames", "9", "--init-latents", "l.safetensors"}));
   EXPECT_EQ(f.code, 2);
@@ -189,7 +202,8 @@ class DamagedModel : public ::testing::Test {
     }
   }
   void expect_refused(const std::string& word) {
-    for (std::vector<std::string> args : {tiny({"--model", "m", "-o", "a.mp4"}), std::vector<std::string>{"models", "verify", "m"}}) {
+    for (std::vector<std::string> args :
+         {tiny({"--model", "m", "-o", "a.mp4"}), std::vector<std::string>{"models", "verify", "m"}}) {
       Finished f = run(dir, args);
       EXPECT_EQ(f.code, 3) << f.err;
       EXPECT_THAT(f.err, HasSubstr(word));
@@ -254,7 +268,8 @@ TEST(Render, InterruptedAtRandomTimesLeavesNothingPartial) {
 TEST(Render, KilledRunIsCleanedUpByTheNext) {
   TempFolder dir;
   Program p(dir, tiny({"-o", "a.mp4", "--steps", "50"}));
-  for (int i = 0; i < 500 && p.said().find("denoising") == std::string::npos; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 500 && p.said().find("denoising") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   p.signal(SIGKILL);
   p.wait();
   for (const std::string& name : dir.entries()) EXPECT_TRUE(name.starts_with(".")) << name;

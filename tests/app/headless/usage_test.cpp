@@ -42,26 +42,35 @@ std::vector<std::string> render(std::vector<std::string> more) {
 
 INSTANTIATE_TEST_SUITE_P(
     Usage, BadInput,
-    ::testing::Values(Bad{"no_subcommand", {}, 2, "subcommand"}, Bad{"unknown_subcommand", {"rendr"}, 2, "did you mean render?"},
-                      Bad{"unknown_flag", render({"--stepz", "3"}), 2, "did you mean --steps?"}, Bad{"unknown_flag_equals", render({"--fram=3"}), 2, "--frame"},
-                      Bad{"unknown_short", render({"-z"}), 2, "unknown flag -z"}, Bad{"stray_word", render({"stray"}), 2, "stray"},
-                      Bad{"missing_value", render({"--steps"}), 2, "--steps"}, Bad{"no_prompt", {"render", "-o", "a.mp4"}, 2, "prompt"},
-                      Bad{"zero_size", render({"--size", "0x0"}), 2, "size"}, Bad{"negative_size", render({"--size", "-16x16"}), 2, "size"},
-                      Bad{"odd_size", render({"--size", "100x100"}), 2, "96x96"}, Bad{"zero_width", render({"-W", "0"}), 2, "size"},
-                      Bad{"billion_frames", render({"--frames", "1000000000"}), 2, "frames"}, Bad{"zero_frames", render({"--frames", "0"}), 2, "frames"},
-                      Bad{"huge_frames", render({"--frames", "99999999999999999999"}), 2, "frames"}, Bad{"nan_guidance", render({"--cfg-scale", "nan"}), 2, "cfg_scale"},
-                      Bad{"inf_fps", render({"--fps", "inf"}), 2, "fps"}, Bad{"bad_sampler", render({"--sampler", "heun"}), 2, "sampler"},
-                      Bad{"bad_attention", render({"--attn", "denze"}), 2, "dense"}, Bad{"bad_progress", render({"--progress", "xml"}), 2, "progress"},
-                      Bad{"cuda", render({"--device", "cuda"}), 2, "CUDA"}, Bad{"bad_codec", render({"--codec", "theora"}), 2, "theora"},
-                      Bad{"wrong_container", render({"--codec", "ffv1"}), 2, ".mkv"}, Bad{"missing_folder", render({"-o", "none/a.mp4"}), 2, "none"},
-                      Bad{"proc_folder", render({"-o", "/proc/a.mp4"}), 2, "/proc/a.mp4"}, Bad{"device_output", render({"-y", "-o", "/dev/null"}), 2, "/dev/null"},
-                      Bad{"missing_model", render({"--model", "nowhere"}), 3, "nowhere"}, Bad{"device_model", render({"--model", "/dev/zero"}), 3, "/dev/zero"},
-                      Bad{"missing_latents", render({"--init-latents", "none"}), 2, "init_latents"},
-                      Bad{"bad_utf8", {"render", "-p", "caf\xe9", "-o", "a.mp4"}, 2, "UTF-8"}, Bad{"bad_utf8_negative", render({"-n", "\xff"}), 2, "UTF-8"},
-                      Bad{"verify_missing", {"models", "verify", "nowhere"}, 3, "nowhere"}, Bad{"encode_nothing", {"encode"}, 2, "input"},
-                      Bad{"encode_missing", {"encode", "none.mp4", "-o", "l.safetensors"}, 2, "none.mp4"},
-                      Bad{"decode_missing", {"decode", "none.safetensors", "-o", "a.mp4"}, 2, "none.safetensors"},
-                      Bad{"embed_no_prompt", {"embed", "-o", "e.safetensors"}, 2, "prompt"}),
+    ::testing::Values(
+        Bad{"no_subcommand", {}, 2, "subcommand"}, Bad{"unknown_subcommand", {"rendr"}, 2, "did you mean render?"},
+        Bad{"unknown_flag", render({"--stepz", "3"}), 2, "did you mean --steps?"},
+        Bad{"unknown_flag_equals", render({"--fram=3"}), 2, "--frame"},
+        Bad{"unknown_short", render({"-z"}), 2, "unknown flag -z"}, Bad{"stray_word", render({"stray"}), 2, "stray"},
+        Bad{"missing_value", render({"--steps"}), 2, "--steps"}, Bad{"no_prompt", {"render", "-o", "a.mp4"}, 2, "prompt"},
+        Bad{"zero_size", render({"--size", "0x0"}), 2, "size"}, Bad{"negative_size", render({"--size", "-16x16"}), 2, "size"},
+        Bad{"odd_size", render({"--size", "100x100"}), 2, "96x96"}, Bad{"zero_width", render({"-W", "0"}), 2, "size"},
+        Bad{"billion_frames", render({"--frames", "1000000000"}), 2, "frames"},
+        Bad{"zero_frames", render({"--frames", "0"}), 2, "frames"},
+        Bad{"huge_frames", render({"--frames", "99999999999999999999"}), 2, "frames"},
+        Bad{"nan_guidance", render({"--cfg-scale", "nan"}), 2, "cfg_scale"}, Bad{"inf_fps", render({"--fps", "inf"}), 2, "fps"},
+        Bad{"bad_sampler", render({"--sampler", "heun"}), 2, "sampler"},
+        Bad{"bad_attention", render({"--attn", "denze"}), 2, "dense"},
+        Bad{"bad_progress", render({"--progress", "xml"}), 2, "progress"}, Bad{"cuda", render({"--device", "cuda"}), 2, "CUDA"},
+        Bad{"bad_codec", render({"--codec", "theora"}), 2, "theora"},
+        Bad{"wrong_container", render({"--codec", "ffv1"}), 2, ".mkv"},
+        Bad{"missing_folder", render({"-o", "none/a.mp4"}), 2, "none"},
+        Bad{"proc_folder", render({"-o", "/proc/a.mp4"}), 2, "/proc/a.mp4"},
+        Bad{"device_output", render({"-y", "-o", "/dev/null"}), 2, "/dev/null"},
+        Bad{"missing_model", render({"--model", "nowhere"}), 3, "nowhere"},
+        Bad{"device_model", render({"--model", "/dev/zero"}), 3, "/dev/zero"},
+        Bad{"missing_latents", render({"--init-latents", "none"}), 2, "init_latents"},
+        Bad{"bad_utf8", {"render", "-p", "caf\xe9", "-o", "a.mp4"}, 2, "UTF-8"},
+        Bad{"bad_utf8_negative", render({"-n", "\xff"}), 2, "UTF-8"},
+        Bad{"verify_missing", {"models", "verify", "nowhere"}, 3, "nowhere"}, Bad{"encode_nothing", {"encode"}, 2, "input"},
+        Bad{"encode_missing", {"encode", "none.mp4", "-o", "l.safetensors"}, 2, "none.mp4"},
+        Bad{"decode_missing", {"decode", "none.safetensors", "-o", "a.mp4"}, 2, "none.safetensors"},
+        Bad{"embed_no_prompt", {"embed", "-o", "e.safetensors"}, 2, "prompt"}),
     [](const auto& i) { return i.param.name; });
 
 TEST(Usage, BadEnvironmentIsNamed) {
@@ -85,7 +94,8 @@ TEST(Usage, ExistingOutputIsKept) {
 
 TEST(Usage, HelpAndVersionGoToStandardOutput) {
   TempFolder dir;
-  for (std::vector<std::string> args : {std::vector<std::string>{"--help"}, {"render", "--help"}, {"--version"}, {"models", "--help"}}) {
+  for (std::vector<std::string> args :
+       {std::vector<std::string>{"--help"}, {"render", "--help"}, {"--version"}, {"models", "--help"}}) {
     Finished f = run(dir, args);
     EXPECT_EQ(f.code, 0);
     EXPECT_NE(f.out, "");
@@ -99,7 +109,8 @@ TEST(Usage, TablesAsJson) {
   auto policies = nlohmann::json::parse(run(dir, {"policies", "--json"}).out);
   EXPECT_EQ(policies["policies"][0]["name"], "dense");
   auto doctor = nlohmann::json::parse(run(dir, {"doctor", "--json"}).out);
-  for (const char* key : {"version", "cpu", "isa", "threads", "available_memory_mb", "codecs", "implementations"}) EXPECT_TRUE(doctor.contains(key)) << key;
+  for (const char* key : {"version", "cpu", "isa", "threads", "available_memory_mb", "codecs", "implementations"})
+    EXPECT_TRUE(doctor.contains(key)) << key;
   auto models = nlohmann::json::parse(run(dir, {"models", "list", "--json"}).out);
   EXPECT_EQ(models["models"][0]["name"], "mini");
   EXPECT_GT(models["models"][0]["transformer_parameters"], 0);
@@ -114,13 +125,37 @@ TEST(Usage, SpellingsOfOtherPrograms) {
     EXPECT_EQ(f.code, 0) << f.err;
     return f.code == 0 ? nlohmann::json::parse(f.out)["settings_hash"].get<std::string>() : f.err;
   };
-  std::string ours = hash({"render", "-p", "x", "-n", "blur", "--size", "64x32", "--frames", "5", "--steps", "3", "--cfg-scale", "2", "--flow-shift", "5", "--sampler",
-                           "dpm++", "-s", "7", "--rng", "torch-cpu", "-o", "a.mp4"});
-  std::string theirs = hash({"-M", "vid_gen", "--prompt=x", "--negative_prompt", "blur", "-W", "64", "-H", "32", "--video-frames", "5", "--sample_steps", "3", "--guidance-scale",
-                             "2", "--sample_shift", "5", "--sampling-method", "dpmpp", "--seed", "7", "--rng", "cpu", "-t", "1", "-y", "--fa", "-o", "b.mp4"});
+  std::string ours = hash({"render", "-p",      "x", "-n",          "blur",      "--size",       "64x32", "--frames",
+                           "5",      "--steps", "3", "--cfg-scale", "2",         "--flow-shift", "5",     "--sampler",
+                           "dpm++",  "-s",      "7", "--rng",       "torch-cpu", "-o",           "a.mp4"});
+  std::string theirs = hash({"-M",         "vid_gen",
+                             "--prompt=x", "--negative_prompt",
+                             "blur",       "-W",
+                             "64",         "-H",
+                             "32",         "--video-frames",
+                             "5",          "--sample_steps",
+                             "3",          "--guidance-scale",
+                             "2",          "--sample_shift",
+                             "5",          "--sampling-method",
+                             "dpmpp",      "--seed",
+                             "7",          "--rng",
+                             "cpu",        "-t",
+                             "1",          "-y",
+                             "--fa",       "-o",
+                             "b.mp4"});
   EXPECT_EQ(ours, theirs);
-  EXPECT_EQ(ours, hash({"render", "-p", "x", "-n", "blur", "--size", "64*32", "--frame_num", "4", "--num_inference_steps", "3", "--sample_guide_scale", "2.0", "--flow-shift",
-                        "5.0", "--sampler", "dpm++2m", "--base_seed", "7", "--rng", "torch", "-o", "c.mp4"}));
+  EXPECT_EQ(ours, hash({"render",  "-p",
+                        "x",       "-n",
+                        "blur",    "--size",
+                        "64*32",   "--frame_num",
+                        "4",       "--num_inference_steps",
+                        "3",       "--sample_guide_scale",
+                        "2.0",     "--flow-shift",
+                        "5.0",     "--sampler",
+                        "dpm++2m", "--base_seed",
+                        "7",       "--rng",
+                        "torch",   "-o",
+                        "c.mp4"}));
   EXPECT_TRUE(dir.entries().empty());
 }
 
@@ -133,7 +168,8 @@ TEST(Usage, PromptsOfAnyShape) {
     EXPECT_EQ(f.code, 0) << f.err;
     return f.code == 0 ? nlohmann::json::parse(f.out)["settings"]["prompt"].get<std::string>() : "";
   };
-  for (std::string text : {"", "--steps", "[a, b]", "{}", "%d \"quoted\" 'single' \\ $HOME", "-1", "a\nb", "\xf0\x9f\x94\xb4"}) EXPECT_EQ(prompt({"-p", text}), text);
+  for (std::string text : {"", "--steps", "[a, b]", "{}", "%d \"quoted\" 'single' \\ $HOME", "-1", "a\nb", "\xf0\x9f\x94\xb4"})
+    EXPECT_EQ(prompt({"-p", text}), text);
   write_all(dir / "p.txt", "from a file");
   EXPECT_EQ(prompt({"--prompt-file", "p.txt"}), "from a file");
 }

@@ -26,14 +26,16 @@ using zt::testing::TempFolder;
 using zt::testing::write_all;
 
 constexpr int kW = 96, kH = 64, kFrames = 9;
-constexpr std::array<std::array<uint8_t, 3>, 6> kBars = {{{235, 16, 16}, {16, 235, 16}, {16, 16, 235}, {200, 200, 40}, {128, 128, 128}, {250, 250, 250}}};
+constexpr std::array<std::array<uint8_t, 3>, 6> kBars = {
+    {{235, 16, 16}, {16, 235, 16}, {16, 16, 235}, {200, 200, 40}, {128, 128, 128}, {250, 250, 250}}};
 
 // Six bars of 16 pixels, each a plain colour; in every frame a grey bar more is dimmed so that frames differ.
 std::vector<uint8_t> bars(int frame) {
   std::vector<uint8_t> rgb(size_t(kW) * kH * 3);
   for (int y = 0; y < kH; ++y) {
     for (int x = 0; x < kW; ++x) {
-      for (size_t c = 0; c < 3; ++c) rgb[size_t(y * kW + x) * 3 + c] = uint8_t(y < kH / 2 ? kBars[size_t(x / 16)][c] : 20 + 20 * frame);
+      for (size_t c = 0; c < 3; ++c)
+        rgb[size_t(y * kW + x) * 3 + c] = uint8_t(y < kH / 2 ? kBars[size_t(x / 16)][c] : 20 + 20 * frame);
     }
   }
   return rgb;
@@ -45,7 +47,8 @@ ClipSettings settings(const std::string& output, const std::string& codec = "aut
   auto format = choose_clip_format(output, codec, -1, "auto");
   EXPECT_TRUE(format.ok()) << format.status().message();
   if (format.ok()) s.format = *format;
-  s.width = kW, s.height = kH, s.frames = kFrames, s.fps = 16, s.comment = R"({"prompt":"bars, \"quoted\" \u00e9 caf\u00e9","seed":7})";
+  s.width = kW, s.height = kH, s.frames = kFrames, s.fps = 16,
+  s.comment = R"({"prompt":"bars, \"quoted\" \u00e9 caf\u00e9","seed":7})";
   return s;
 }
 
@@ -101,8 +104,8 @@ int worst_error(const std::vector<uint8_t>& got, const std::vector<uint8_t>& wan
 
 struct Kind {
   std::string file, codec;
-  int levels;     // allowed colour error
-  bool tagged;    // BT.709 limited range
+  int levels;   // allowed colour error
+  bool tagged;  // BT.709 limited range
   bool comment;
 };
 
@@ -135,10 +138,13 @@ TEST_P(Clips, RoundTrip) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Media, Clips,
-                         ::testing::Values(Kind{"a.mp4", "auto", 3, true, true}, Kind{"b.mkv", "h264", 3, true, true}, Kind{"c.mkv", "ffv1", 0, false, true},
-                                           Kind{"d.mov", "prores", 3, true, true}, Kind{"e.mp4", "h265", 4, true, true}, Kind{"f.webm", "vp9", 4, true, true},
+                         ::testing::Values(Kind{"a.mp4", "auto", 3, true, true}, Kind{"b.mkv", "h264", 3, true, true},
+                                           Kind{"c.mkv", "ffv1", 0, false, true}, Kind{"d.mov", "prores", 3, true, true},
+                                           Kind{"e.mp4", "h265", 4, true, true}, Kind{"f.webm", "vp9", 4, true, true},
                                            Kind{"g.gif", "auto", 8, false, false}, Kind{"h.mp4", "av1", 4, true, true}),
-                         [](const auto& i) { return i.param.file.substr(0, 1) + "_" + i.param.file.substr(2) + "_" + i.param.codec; });
+                         [](const auto& i) {
+                           return i.param.file.substr(0, 1) + "_" + i.param.file.substr(2) + "_" + i.param.codec;
+                         });
 
 TEST(Media, FFV1IsLosslessEverywhere) {
   TempFolder dir;
@@ -200,14 +206,14 @@ TEST(Media, OneImageTakesOneFrame) {
 
 TEST(Media, FormatMistakesAreUsageErrors) {
   const std::array<std::array<std::string, 4>, 9> cases = {{{"a.mp4", "ffv1", "auto", ".mkv"},
-                                                           {"a.mp4", "theora", "auto", "unknown"},
-                                                           {"a.txt", "auto", "auto", ".txt"},
-                                                           {"a", "auto", "auto", ".mp4"},
-                                                           {"a.gif", "h264", "auto", ".mp4"},
-                                                           {"a.mp4", "h264", "rgb565", "yuv420p"},
-                                                           {"f_%s.png", "auto", "auto", "%03d"},
-                                                           {"f_%d_%d.png", "auto", "auto", "%03d"},
-                                                           {"shots/", "h264", "auto", "folder"}}};
+                                                            {"a.mp4", "theora", "auto", "unknown"},
+                                                            {"a.txt", "auto", "auto", ".txt"},
+                                                            {"a", "auto", "auto", ".mp4"},
+                                                            {"a.gif", "h264", "auto", ".mp4"},
+                                                            {"a.mp4", "h264", "rgb565", "yuv420p"},
+                                                            {"f_%s.png", "auto", "auto", "%03d"},
+                                                            {"f_%d_%d.png", "auto", "auto", "%03d"},
+                                                            {"shots/", "h264", "auto", "folder"}}};
   for (const auto& c : cases) {
     auto f = choose_clip_format(c[0], c[1], -1, c[2]);
     ASSERT_FALSE(f.ok()) << c[0];

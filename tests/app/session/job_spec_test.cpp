@@ -29,7 +29,8 @@ TEST(JobSpec, DefaultsAreTheMiniPreset) {
 }
 
 TEST(JobSpec, FramesSnapToTheNearestLengthTheModelCanMake) {
-  const std::pair<int64_t, int64_t> cases[] = {{1, 1}, {2, 1}, {3, 5}, {5, 5}, {6, 5}, {7, 9}, {16, 17}, {17, 17}, {81, 81}, {10001, 10001}, {-5, 1}};
+  const std::pair<int64_t, int64_t> cases[] = {{1, 1},   {2, 1},   {3, 5},   {5, 5},         {6, 5}, {7, 9},
+                                               {16, 17}, {17, 17}, {81, 81}, {10001, 10001}, {-5, 1}};
   for (auto [in, out] : cases) EXPECT_EQ(snap_frames(in), out) << in;
   JobSpec s;
   s.frames = 16;
@@ -81,16 +82,19 @@ TEST_P(BadFields, GiveOneLineThatNamesTheField) {
 
 INSTANTIATE_TEST_SUITE_P(
     JobSpec, BadFields,
-    ::testing::Values(BadField{"size", "0x0"}, BadField{"size", "-16x16"}, BadField{"size", "100x128"}, BadField{"size", "16384x16"}, BadField{"size", "128"},
-                      BadField{"size", "x"}, BadField{"size", "99999999999999999999x16"}, BadField{"size", "16x16x16"}, BadField{"frames", "0"},
-                      BadField{"frames", "-1"}, BadField{"frames", "1000000000"}, BadField{"frames", "2147483648"}, BadField{"frames", "1e3"},
-                      BadField{"frames", ""}, BadField{"frames", "99999999999999999999"}, BadField{"steps", "0"}, BadField{"steps", "1001"},
-                      BadField{"fps", "0"}, BadField{"fps", "nan"}, BadField{"fps", "inf"}, BadField{"fps", "1e999"}, BadField{"cfg_scale", "nan"},
-                      BadField{"cfg_scale", "-1"}, BadField{"cfg_scale", "-inf"}, BadField{"flow_shift", "nan"}, BadField{"sampler", "heun"},
-                      BadField{"rng", "mersenne"}, BadField{"precision", "f16"}, BadField{"device", "tpu"}, BadField{"threads", "-1"},
-                      BadField{"max_memory", "-2"}, BadField{"crf", "64"}, BadField{"min_recall", "1.5"}, BadField{"seed", "0x12"}, BadField{"seed", "1.5"},
-                      BadField{"prompt", "caf\xe9"}, BadField{"prompt", std::string("a\0b", 3)}, BadField{"negative_prompt", "\xff"},
-                      BadField{"overwrite", "maybe"}, BadField{"checkpoint_every", "-3"}),
+    ::testing::Values(BadField{"size", "0x0"}, BadField{"size", "-16x16"}, BadField{"size", "100x128"},
+                      BadField{"size", "16384x16"}, BadField{"size", "128"}, BadField{"size", "x"},
+                      BadField{"size", "99999999999999999999x16"}, BadField{"size", "16x16x16"}, BadField{"frames", "0"},
+                      BadField{"frames", "-1"}, BadField{"frames", "1000000000"}, BadField{"frames", "2147483648"},
+                      BadField{"frames", "1e3"}, BadField{"frames", ""}, BadField{"frames", "99999999999999999999"},
+                      BadField{"steps", "0"}, BadField{"steps", "1001"}, BadField{"fps", "0"}, BadField{"fps", "nan"},
+                      BadField{"fps", "inf"}, BadField{"fps", "1e999"}, BadField{"cfg_scale", "nan"}, BadField{"cfg_scale", "-1"},
+                      BadField{"cfg_scale", "-inf"}, BadField{"flow_shift", "nan"}, BadField{"sampler", "heun"},
+                      BadField{"rng", "mersenne"}, BadField{"precision", "f16"}, BadField{"device", "tpu"},
+                      BadField{"threads", "-1"}, BadField{"max_memory", "-2"}, BadField{"crf", "64"},
+                      BadField{"min_recall", "1.5"}, BadField{"seed", "0x12"}, BadField{"seed", "1.5"},
+                      BadField{"prompt", "caf\xe9"}, BadField{"prompt", std::string("a\0b", 3)},
+                      BadField{"negative_prompt", "\xff"}, BadField{"overwrite", "maybe"}, BadField{"checkpoint_every", "-3"}),
     [](const auto& i) { return i.param.field + "_" + std::to_string(i.index); });
 
 TEST(JobSpec, WrongChoiceNamesTheNearestOne) {
@@ -172,7 +176,10 @@ TEST(JobSpec, ReadSettingsRefusesHostileText) {
 
 TEST(JobFile, KeysAreTheFlagsWithUnderscores) {
   JobFile file;
-  ASSERT_EQ(read_job_file("[defaults]\nsteps = 8\ncfg_scale = 5\n[[job]]\nprompt = 'a'\nsize = '64x32'\n[[job]]\nprompt='b'\nsteps=4\noutput='b.mp4'\n", file), "");
+  ASSERT_EQ(read_job_file("[defaults]\nsteps = 8\ncfg_scale = 5\n[[job]]\nprompt = 'a'\nsize = "
+                          "'64x32'\n[[job]]\nprompt='b'\nsteps=4\noutput='b.mp4'\n",
+                          file),
+            "");
   ASSERT_EQ(file.jobs.size(), 2u);
   JobSpec a;
   EXPECT_EQ(apply_keys(file.defaults, a), "");
@@ -214,7 +221,10 @@ TEST(JobFile, NonFiniteNumbersFailValidation) {
 
 TEST(Preset, DefaultsAndTrainedRange) {
   Preset p;
-  ASSERT_EQ(read_preset("[match]\nlayers = 30\ndim = 1536\n[defaults]\nsize = '832x480'\nsteps = 50\n[trained]\nsizes = ['480x480', '832x832']\nframes = [1, 81]\n", p), "");
+  ASSERT_EQ(read_preset("[match]\nlayers = 30\ndim = 1536\n[defaults]\nsize = '832x480'\nsteps = 50\n[trained]\nsizes = "
+                        "['480x480', '832x832']\nframes = [1, 81]\n",
+                        p),
+            "");
   EXPECT_EQ(p.layers, 30);
   EXPECT_EQ(p.defaults["steps"], 50);
   JobSpec s;
@@ -231,7 +241,9 @@ TEST(Preset, DefaultsAndTrainedRange) {
 
 TEST(Text, Utf8) {
   EXPECT_FALSE(invalid_utf8_at("plain, caf\xc3\xa9, \xe2\x82\xac, \xf0\x9f\x94\xb4"));
-  const std::pair<std::string, size_t> bad[] = {{"a\x80", 1}, {"\xc0\x80", 0}, {"\xe0\x80\x80", 0}, {"\xed\xa0\x80", 0}, {"ab\xf4\x90\x80\x80", 2}, {"\xf0\x9f\x94", 0}, {"\xc3", 0}, {"\xff", 0}};
+  const std::pair<std::string, size_t> bad[] = {
+      {"a\x80", 1},        {"\xc0\x80", 0}, {"\xe0\x80\x80", 0}, {"\xed\xa0\x80", 0}, {"ab\xf4\x90\x80\x80", 2},
+      {"\xf0\x9f\x94", 0}, {"\xc3", 0},     {"\xff", 0}};
   for (const auto& [text, at] : bad) EXPECT_EQ(invalid_utf8_at(text), at) << text;
 }
 
@@ -244,7 +256,8 @@ TEST(Text, ClosestName) {
 TEST(Sha256, KnownVectors) {
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
