@@ -11,6 +11,7 @@ from pool import load_vae
 from schedule import STATE_FILE
 
 SHARD = "15MB"
+PARTS = ("scheduler", "text_encoder", "tokenizer", "transformer", "vae")
 
 
 def export_vae(path, stats, folder=None):
@@ -58,8 +59,9 @@ def main():
     from diffusers import UniPCMultistepScheduler, WanPipeline
     from transformers import AutoTokenizer
     stats = json.load(open(a.stats)) if a.stats else dict(mean=None, std=None)
-    shutil.rmtree(a.out, ignore_errors=True)
-    os.makedirs(a.out)
+    for part in PARTS:                                              # nothing else in the folder is ours to remove
+        shutil.rmtree(os.path.join(a.out, part), ignore_errors=True)
+    os.makedirs(a.out, exist_ok=True)
     if not a.dit:
         export_vae(a.vae, stats, a.out)
     else:
@@ -70,7 +72,8 @@ def main():
         pipe.save_pretrained(a.out, safe_serialization=True, max_shard_size=SHARD)
         shutil.copy(os.path.join(a.tokenizer, "spiece.model"), os.path.join(a.out, "tokenizer", "spiece.model"))
     merge_states(a.state, a.out)
-    sizes = {os.path.relpath(os.path.join(r, f), a.out): os.path.getsize(os.path.join(r, f)) for r, _, fs in os.walk(a.out) for f in fs}
+    sizes = {os.path.relpath(os.path.join(r, f), a.out): os.path.getsize(os.path.join(r, f))
+             for part in PARTS for r, _, fs in os.walk(os.path.join(a.out, part)) for f in fs}
     print(json.dumps(dict(MiB={k: round(n / 2**20, 2) for k, n in sizes.items() if n > 100_000}, total=round(sum(sizes.values()) / 2**20, 2))))
     assert max(sizes.values()) <= 16 * 2**20
 

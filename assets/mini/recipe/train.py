@@ -4,7 +4,7 @@
     python3 train.py --work DIR --smoke       every stage at a tiny budget, minutes
 
 VAE -> report -> pool A -> transformer 64x64x17 -> early sheet -> pool B -> transformer 128x128x33 -> decoder only -> export -> sheet -> judge.
-It lowers its own priority, and it ends its running stage (which saves first) when it is asked to end.
+The real chain lowers its own priority, and it ends its running stage (which saves first) when it is asked to end.
 """
 import argparse
 import fcntl
@@ -138,7 +138,8 @@ def main():
     for k, v in FULL.items():
         ap.add_argument("--" + k.replace("_", "-"), type=type(v), default=None, help=f"default {v}, smoke {SMOKE[k]}")
     a = ap.parse_args()
-    os.nice(max(0, 19 - os.nice(0)))
+    if not a.smoke:                                                 # the smoke run is waited for, like a build
+        os.nice(max(0, 19 - os.nice(0)))
     os.makedirs(a.work, exist_ok=True)
     lock = open(os.path.join(a.work, "lock"), "w")
     try:
