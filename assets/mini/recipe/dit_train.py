@@ -40,7 +40,7 @@ def worker(rank, a, sh, st, pool, tok, ctrl, stat):
     bud = Budget(a.target, a.minutes, warm=a.warm, hold=a.hold)
     share, step, seen, due = a.batch // sh.W, st["step"], st["seen"], 0.0
     chunk = max(1, 280_000 // (pool.cfg["width"] * pool.cfg["height"] * pool.cfg["frames"]))
-    base = step - (a.warm if a.resumed else 0)                      # a resumed run has its optimiser state: no warm-up
+    base = 0 if a.resumed else step                                 # a resumed run has its optimiser state: no second warm-up
     order = np.empty(0, np.int64)
     log_t, log_seen, saved = time.time(), seen, time.time()
     g, rng = torch.Generator(), np.random.default_rng(0)

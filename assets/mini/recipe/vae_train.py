@@ -108,7 +108,8 @@ def worker(rank, a, vae, sh, st, ctrl):
                 sh.ema.copy_(sh.flat)
             sh.bar.wait()
             st["inflated"], st["phase_step"] = True, step
-        since = step - max(first if a.fresh or st["px"] == 0 else -60, st.get("phase_step", -60))
+        # warm-up after a start and when clips begin; a resumed run has its optimiser state and needs none
+        since = step - max(first if a.fresh else 0, st.get("phase_step", 0))
         f = bud.rate(px, since) * (a.video_lr if st["inflated"] else 1.0)
         # the shape is drawn from the step number alone, so that all processes agree and a resumed run does too
         n, t, s = plan(1.0 if a.decoder_only else u, a.image_part, np.random.default_rng(step))
