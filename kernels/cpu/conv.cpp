@@ -130,7 +130,8 @@ class DnnlConv final : public PackedConv {
     auto handles = plan->primitives.borrow(state_->engine, ctx.threads);
     SingleThreaded one;
     parallel_for(ctx.threads, int64_t(out.size()) * plan->strips, [&](int64_t i) {
-      size_t frame = size_t(i / plan->strips), thread = size_t(thread_index());
+      // A call on one thread may stand inside a parallel loop (thin_conv.cpp).
+      size_t frame = size_t(i / plan->strips), thread = ctx.threads > 1 ? size_t(thread_index()) : 0;
       strip(*plan, handles[thread], in.subspan(frame * size_t(d_.stride_t), size_t(live)), out[frame], i % plan->strips,
             static_cast<char*>(workspace) + thread * plan->scratch_bytes);
     });
@@ -326,11 +327,13 @@ class DnnlConvBackend final : public ConvBackend {
   std::string why_not(const ConvDesc&, const ExecContext&) const override { return {}; }
   Result<std::unique_ptr<PackedConv>> pack(const ConvDesc& d, const TensorView& weight, const TensorView& bias,
                                            const ExecContext& ctx) const override {
+    if (is_thin(d)) return pack_thin_conv(*this, d, weight, bias, ctx);
     auto packed = std::make_unique<DnnlConv>(d, widens(d, ctx), state_);
     ZT_RETURN_IF_ERROR(packed->pack(weight, bias, ctx));
     return std::unique_ptr<PackedConv>(std::move(packed));
   }
   ConvBytes bytes(const ConvDesc& d, int64_t h, int64_t w, const ExecContext& ctx) const override {
+    if (is_thin(d)) return thin_conv_bytes(*this, d, h, w, ctx);
     return DnnlConv(d, widens(d, ctx), state_).bytes_before(h, w, ctx);
   }
 

@@ -87,6 +87,9 @@ TEST(Conv, MatchesRef) {
         check({desc(64, 32, 1, 1, ConvSpace::same), 16, 12, 3});
         check({desc(3, 96, 3, 3, ConvSpace::same), 20, 24});
         check({desc(96, 3, 3, 3, ConvSpace::same), 20, 24});
+        check({desc(16, 3, 3, 3, ConvSpace::same), 133, 70, 2, {0}});  // several bands of rows
+        check({desc(16, 2, 1, 3, ConvSpace::same), 1, 9});
+        check({desc(17, 1, 3, 3, ConvSpace::same), 70, 1, 1, {0, 1}});
         check({desc(64, 64, 3, 3, ConvSpace::same), 32, 32});  // f32: oneDNN wants another layout than for other sizes
         check({desc(1, 5, 1, 3, ConvSpace::same), 5, 3});
         check({desc(5, 1, 3, 3, ConvSpace::same), 4, 6});
