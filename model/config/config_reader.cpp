@@ -23,8 +23,10 @@ std::string without_bare_words(std::string_view text) {
       i += length;
       continue;
     }
-    if (quoted && text[i] == '\\' && i + 1 < text.size()) out += text[i++];
-    else if (text[i] == '"') quoted = !quoted;
+    if (quoted && text[i] == '\\' && i + 1 < text.size())
+      out += text[i++];
+    else if (text[i] == '"')
+      quoted = !quoted;
     out += text[i++];
   }
   return out;

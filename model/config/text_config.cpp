@@ -29,7 +29,8 @@ Result<TextConfig> read_text_config(const std::string& file) {
   c.max_distance = r.integer("relative_attention_max_distance", 128, 2, 1 << 20);
   c.eps = float(r.real("layer_norm_epsilon", 1e-6, 1e-12, 1));
   c.gated_gelu = read_activation(r, umt5 ? "gated-gelu" : "relu");
-  if (c.heads * c.d_kv > (1 << 17)) r.refuse("num_heads", fmt::format("times d_kv is {}, more than {}", c.heads * c.d_kv, 1 << 17));
+  if (c.heads * c.d_kv > (1 << 17))
+    r.refuse("num_heads", fmt::format("times d_kv is {}, more than {}", c.heads * c.d_kv, 1 << 17));
   // Half of the buckets are for one direction, half of those for single distances; the rest grow up to max_distance.
   if (c.max_distance <= c.buckets / 2 / 2) {
     r.refuse("relative_attention_max_distance", fmt::format("is {}, must be above a quarter of the buckets", c.max_distance));

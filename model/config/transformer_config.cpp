@@ -80,8 +80,8 @@ TransformerConfig read_diffusers(ConfigReader& r) {
 int64_t TransformerConfig::parameters() const {
   int64_t d = dim(), patch = patch_t * patch_h * patch_w;
   auto linear = [](int64_t in, int64_t out) { return in * out + out; };
-  int64_t embed = linear(in_channels * patch, d) + linear(text_dim, d) + linear(d, d) + linear(freq_dim, d) + linear(d, d) +
-                  linear(d, 6 * d);
+  int64_t embed =
+      linear(in_channels * patch, d) + linear(text_dim, d) + linear(d, d) + linear(freq_dim, d) + linear(d, d) + linear(d, 6 * d);
   int64_t attention = 4 * linear(d, d) + 2 * d;
   int64_t block = 2 * attention + (cross_attn_norm ? 2 * d : 0) + linear(d, ffn_dim) + linear(ffn_dim, d) + 6 * d;
   return embed + layers * block + 2 * d + linear(d, out_channels * patch);
@@ -90,7 +90,8 @@ int64_t TransformerConfig::parameters() const {
 Result<TransformerConfig> read_transformer_config(const std::string& file) {
   ZT_ASSIGN_OR_RETURN(ConfigReader r, ConfigReader::open(file));
   bool original = r.has("dim") && !r.has("num_attention_heads");
-  std::string name = r.one_of("_class_name", original ? "WanModel" : "WanTransformer3DModel", {"WanTransformer3DModel", "WanModel"});
+  std::string name =
+      r.one_of("_class_name", original ? "WanModel" : "WanTransformer3DModel", {"WanTransformer3DModel", "WanModel"});
   TransformerConfig c = original || name == "WanModel" ? read_original(r) : read_diffusers(r);
   if (r.status().ok()) check(r, c);
   if (!r.status().ok()) return r.status();

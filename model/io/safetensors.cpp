@@ -82,7 +82,8 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
   for (const HeaderEntry& e : parsed->entries) {
     // In place means aligned: the writers of the format pad for this, and a copy would double the memory of a tensor.
     if ((uintptr_t(base) + e.begin) % dtype_size(e.dtype) != 0 && e.begin != e.end) {
-      return bad_model("{}: tensor '{}': data is not aligned to its type; save the file again with a current writer", path, quotable(e.name));
+      return bad_model("{}: tensor '{}': data is not aligned to its type; save the file again with a current writer", path,
+                       quotable(e.name));
     }
     out.tensors.emplace(e.name, TensorView(const_cast<uint8_t*>(base) + e.begin, e.dtype, e.shape));
   }

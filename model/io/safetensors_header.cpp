@@ -18,10 +18,9 @@ struct TypeName {
   std::string_view name;
   DType type;
 };
-constexpr TypeName kTypes[] = {{"F32", DType::f32},         {"BF16", DType::bf16},       {"F16", DType::f16},
-                               {"F8_E4M3", DType::f8_e4m3}, {"F8_E5M2", DType::f8_e5m2}, {"I8", DType::i8},
-                               {"U8", DType::u8},           {"BOOL", DType::u8},         {"I32", DType::i32},
-                               {"I64", DType::i64}};
+constexpr TypeName kTypes[] = {
+    {"F32", DType::f32}, {"BF16", DType::bf16}, {"F16", DType::f16}, {"F8_E4M3", DType::f8_e4m3}, {"F8_E5M2", DType::f8_e5m2},
+    {"I8", DType::i8},   {"U8", DType::u8},     {"BOOL", DType::u8}, {"I32", DType::i32},         {"I64", DType::i64}};
 // Types of the format that no DType holds; no model of this family uses them.
 constexpr std::string_view kOtherTypes[] = {"F64", "I16", "U16", "U32", "U64", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "C64"};
 
@@ -105,7 +104,9 @@ class Reader {
   bool escape(std::string& out) {
     char c = at_ < text_.size() ? text_[at_++] : ' ';
     switch (c) {
-      case '"': case '\\': case '/': out += c; return true;
+      case '"':
+      case '\\':
+      case '/': out += c; return true;
       case 'b': out += '\b'; return true;
       case 'f': out += '\f'; return true;
       case 'n': out += '\n'; return true;
@@ -182,7 +183,8 @@ bool read_entry(Reader& r, HeaderEntry& e) {
         if (!read_shape(r, where, e)) return false;
       } else {
         std::string what = where + ": data_offsets";
-        if (!r.expect('[') || !r.number(e.begin, what) || !r.expect(',') || !r.number(e.end, what) || !r.expect(']')) return false;
+        if (!r.expect('[') || !r.number(e.begin, what) || !r.expect(',') || !r.number(e.end, what) || !r.expect(']'))
+          return false;
       }
     } while (r.take(','));
     if (!r.expect('}')) return false;
@@ -200,7 +202,8 @@ bool read_metadata(Reader& r, std::map<std::string, std::string>& metadata) {
   do {
     if (!r.string(key, kMaxNameBytes, "a metadata key") || !r.expect(':')) return false;
     if (!r.string(value, size_t(100) << 20, "a metadata value")) return false;
-    if (!metadata.emplace(key, std::move(value)).second) return r.fail(fmt::format("__metadata__: duplicate key '{}'", quotable(key)));
+    if (!metadata.emplace(key, std::move(value)).second)
+      return r.fail(fmt::format("__metadata__: duplicate key '{}'", quotable(key)));
     if (metadata.size() > kMaxEntries) return r.fail(fmt::format("__metadata__: more than {} entries", kMaxEntries));
   } while (r.take(','));
   return r.expect('}');

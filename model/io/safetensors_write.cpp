@@ -98,8 +98,8 @@ Status write_safetensors(const std::string& path, const std::vector<NamedTensor>
     ZT_CHECK(t->tensor.dense() && t->tensor.device == Device::cpu && !header.contains(t->name));
     std::vector<int64_t> dims;
     for (int i = 0; i < t->tensor.rank(); ++i) dims.push_back(t->tensor.dim(i));
-    header[t->name] = {{"dtype", safetensors_dtype_name(t->tensor.dtype)}, {"shape", dims},
-                       {"data_offsets", {at, at + t->tensor.bytes()}}};
+    header[t->name] = {
+        {"dtype", safetensors_dtype_name(t->tensor.dtype)}, {"shape", dims}, {"data_offsets", {at, at + t->tensor.bytes()}}};
     at += t->tensor.bytes();
   }
   std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

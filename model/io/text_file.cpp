@@ -51,7 +51,8 @@ class StrictBuilder : public nlohmann::json_sax<nlohmann::json> {
     return builder_.end_array();
   }
   bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& e) override {
-    if (dynamic_cast<const nlohmann::json::out_of_range*>(&e)) return refuse(fmt::format("a number out of range near byte {}", at));
+    if (dynamic_cast<const nlohmann::json::out_of_range*>(&e))
+      return refuse(fmt::format("a number out of range near byte {}", at));
     return refuse(fmt::format("not valid JSON near byte {}", at));
   }
 
@@ -104,8 +105,10 @@ Result<std::string> read_small_file(const std::string& path, size_t max_bytes) {
     while (status.ok() && have < text.size()) {
       ssize_t n = read(fd, text.data() + have, text.size() - have);
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) status = bad_model("{}: read failed: {}", path, n < 0 ? reason(errno) : "the file became shorter");
-      else have += size_t(n);
+      if (n <= 0)
+        status = bad_model("{}: read failed: {}", path, n < 0 ? reason(errno) : "the file became shorter");
+      else
+        have += size_t(n);
     }
   }
   close(fd);

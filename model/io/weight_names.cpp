@@ -145,7 +145,8 @@ std::string vae_name(std::string_view name, const std::map<int64_t, std::string>
   auto resnet = [](std::string_view rest) { return swap_prefix(rest, kResnet).value_or(std::string(rest)); };
   if (starts_with(name, "conv1.")) return "quant_conv." + std::string(name.substr(6));
   if (starts_with(name, "conv2.")) return "post_quant_conv." + std::string(name.substr(6));
-  if (auto n = numbered(name, "encoder.downsamples.")) return fmt::format("encoder.down_blocks.{}.{}", n->number, resnet(n->rest));
+  if (auto n = numbered(name, "encoder.downsamples."))
+    return fmt::format("encoder.down_blocks.{}.{}", n->number, resnet(n->rest));
   if (auto n = numbered(name, "decoder.upsamples.")) return up_blocks.at(n->number) + resnet(n->rest);
   for (std::string_view half : {"encoder.", "decoder."}) {
     if (!starts_with(name, half)) continue;

@@ -120,7 +120,8 @@ Result<WeightStore> WeightStore::open(const std::string& path) {
     }
     if (exists(single)) return open(single);
   }
-  return bad_model("{}: no weights (diffusion_pytorch_model.safetensors or model.safetensors, or their index) in this folder", path);
+  return bad_model("{}: no weights (diffusion_pytorch_model.safetensors or model.safetensors, or their index) in this folder",
+                   path);
 }
 
 size_t WeightStore::bytes() const {

@@ -19,7 +19,8 @@ constexpr BreakRange kBreaks[] = {
 };
 
 Break break_of(uint32_t c) {
-  auto it = std::upper_bound(std::begin(kBreaks), std::end(kBreaks), c, [](uint32_t v, const BreakRange& r) { return v < r.first; });
+  auto it =
+      std::upper_bound(std::begin(kBreaks), std::end(kBreaks), c, [](uint32_t v, const BreakRange& r) { return v < r.first; });
   if (it == std::begin(kBreaks)) return Break::other;
   --it;
   return c <= it->last ? it->kind : Break::other;
@@ -38,7 +39,7 @@ size_t cluster_end(std::string_view text, size_t i) {
 }
 
 constexpr size_t kMaxReplacement = 256;  // NFKC needs 33 bytes at most; bounds what a hostile map can blow a prompt up to
-constexpr size_t kWholeCluster = 6;       // clusters shorter than this many bytes are looked up whole
+constexpr size_t kWholeCluster = 6;      // clusters shorter than this many bytes are looked up whole
 
 }  // namespace
 

@@ -43,7 +43,8 @@ class Loader {
 
   Status pack(LinearPtr& into, const LinearDesc& d, std::initializer_list<std::string> names) {
     std::vector<LinearRows> rows;
-    for (const std::string& name : names) rows.push_back({store_.get(name + ".weight", {d.out / int64_t(names.size()), d.in}), {}});
+    for (const std::string& name : names)
+      rows.push_back({store_.get(name + ".weight", {d.out / int64_t(names.size()), d.in}), {}});
     if (!ctx_) return ok_status();
     ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, *ctx_));
     for (const LinearRows& r : rows) store_.drop(r.weight);
@@ -126,9 +127,9 @@ class Umt5Encoder final : public TextEncoder {
     }
     const int64_t inner = c_.heads * c_.d_kv;
     Arena& arena = *ctx.arena;
-    ZT_ASSIGN_OR_RETURN(Tensor x, arena.make(DType::f32, {n, c_.d_model}));      // residual stream
-    ZT_ASSIGN_OR_RETURN(Tensor y, arena.make(DType::f32, {n, c_.d_model}));      // what a sub-layer adds to it
-    ZT_ASSIGN_OR_RETURN(Tensor h, arena.make(compute_, {n, c_.d_model}));        // its normalised copy
+    ZT_ASSIGN_OR_RETURN(Tensor x, arena.make(DType::f32, {n, c_.d_model}));  // residual stream
+    ZT_ASSIGN_OR_RETURN(Tensor y, arena.make(DType::f32, {n, c_.d_model}));  // what a sub-layer adds to it
+    ZT_ASSIGN_OR_RETURN(Tensor h, arena.make(compute_, {n, c_.d_model}));    // its normalised copy
     ZT_ASSIGN_OR_RETURN(Tensor qkv, arena.make(compute_, {n, 3 * inner}));
     ZT_ASSIGN_OR_RETURN(Tensor attention, arena.make(compute_, {n, inner}));
     ZT_ASSIGN_OR_RETURN(Tensor bias, arena.make(DType::f32, {c_.heads, n, n}));
@@ -166,14 +167,16 @@ class Umt5Encoder final : public TextEncoder {
 
  private:
   // x += y when y is given; out = rms(x) * weight.
-  void rms(const TensorView& x, const TensorView& y, const TensorView& weight, const TensorView& out, const ExecContext& ctx) const {
+  void rms(const TensorView& x, const TensorView& y, const TensorView& weight, const TensorView& out,
+           const ExecContext& ctx) const {
     NormArgs a;
     a.x = x, a.y = y, a.scale = weight, a.out = out;
     a.kind = NormKind::rms, a.eps = c_.eps;
     norm(a, ctx);
   }
 
-  void fill_bias(const TensorView& table, const std::vector<int64_t>& buckets, const TensorView& bias, const ExecContext& ctx) const {
+  void fill_bias(const TensorView& table, const std::vector<int64_t>& buckets, const TensorView& bias,
+                 const ExecContext& ctx) const {
     const int64_t n = bias.dim(1), heads = c_.heads;
     const float* t = table.as<float>();
     float* b = bias.as<float>();
@@ -219,16 +222,17 @@ Result<std::unique_ptr<TextEncoder>> TextEncoder::load(const TextConfig& config,
 }
 
 TextMemory text_memory(const TextConfig& c, int64_t tokens, DType compute) {
-  const size_t n = size_t(std::max<int64_t>(tokens, 1)), d = size_t(c.d_model), inner = size_t(c.heads * c.d_kv), ff = size_t(c.d_ff);
+  const size_t n = size_t(std::max<int64_t>(tokens, 1)), d = size_t(c.d_model), inner = size_t(c.heads * c.d_kv),
+               ff = size_t(c.d_ff);
   const size_t element = dtype_size(compute), tables = size_t(c.bias_per_layer ? c.layers : 1);
   TextMemory m;
-  m.weights = size_t(c.layers) * (Shapes(c, compute).bytes(c.gated_gelu) + 2 * d * 4) + d * 4 +
-              tables * size_t(c.buckets * c.heads) * 4;
+  m.weights =
+      size_t(c.layers) * (Shapes(c, compute).bytes(c.gated_gelu) + 2 * d * 4) + d * 4 + tables * size_t(c.buckets * c.heads) * 4;
   // x, y, out in f32; h, qkv, attention and the hidden row in the compute type; both halves of the gate; the bias. The rows
   // of the embedding table that a prompt touches come from the mapped file, page by page.
   constexpr size_t kPage = 4096;
-  m.activations = n * (3 * d * 4 + (d + 4 * inner + ff) * element + 2 * ff * 4) + size_t(c.heads) * n * n * 4 +
-                  n * (d * 4 + kPage);
+  m.activations =
+      n * (3 * d * 4 + (d + 4 * inner + ff) * element + 2 * ff * 4) + size_t(c.heads) * n * n * 4 + n * (d * 4 + kPage);
   return m;
 }
 

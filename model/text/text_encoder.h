@@ -15,7 +15,8 @@ namespace zt {
 class TextEncoder {
  public:
   // compute: f32 or bf16. Weights are packed from `store` layer by layer and their pages dropped.
-  static Result<std::unique_ptr<TextEncoder>> load(const TextConfig& config, WeightStore& store, DType compute, const ExecContext& ctx);
+  static Result<std::unique_ptr<TextEncoder>> load(const TextConfig& config, WeightStore& store, DType compute,
+                                                   const ExecContext& ctx);
   virtual ~TextEncoder() = default;
   // ids [n] -> embedding f32 [n, d_model] from ctx.arena.
   virtual Result<Tensor> encode(std::span<const int32_t> ids, const ExecContext& ctx) const = 0;

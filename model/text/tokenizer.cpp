@@ -17,8 +17,8 @@ constexpr std::string_view kMark = "\xe2\x96\x81";  // U+2581, stands for a spac
 
 // The White_Space property of Unicode.
 bool is_space(uint32_t c) {
-  return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+  return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 struct Special {
@@ -38,7 +38,8 @@ class SpecialSet {
   }
   void sort() {
     for (auto& list : by_first_) {
-      std::stable_sort(list.begin(), list.end(), [&](size_t a, size_t b) { return all_[a].content.size() > all_[b].content.size(); });
+      std::stable_sort(list.begin(), list.end(),
+                       [&](size_t a, size_t b) { return all_[a].content.size() > all_[b].content.size(); });
     }
   }
   // Calls text(part) and special(id) for the parts of s, in order.
@@ -115,7 +116,8 @@ class T5Tokenizer final : public Tokenizer {
         text,
         [&](std::string_view part) {
           std::string clean = charsmap_.normalize(part);
-          normalized_.split(clean, [&](std::string_view s) { encode_words(s, out.ids); }, token);
+          normalized_.split(
+              clean, [&](std::string_view s) { encode_words(s, out.ids); }, token);
         },
         token);
     if (int64_t(out.ids.size()) >= max_tokens) {

@@ -59,7 +59,8 @@ Status add_special_tokens(const std::string& file, const Json& config, bool from
     }
   }
   const Json* listed_extra = json_field(config, "extra_special_tokens");
-  if (const Json* v = json_field(config, "additional_special_tokens"); v && (!listed_extra || listed_extra->empty())) listed_extra = v;
+  if (const Json* v = json_field(config, "additional_special_tokens"); v && (!listed_extra || listed_extra->empty()))
+    listed_extra = v;
   if (listed_extra && listed_extra->is_array()) {
     for (const Json& e : *listed_extra) add(content_of(e));
   } else {

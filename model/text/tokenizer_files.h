@@ -20,8 +20,8 @@ struct TokenizerFiles {
   std::vector<Piece> pieces;
   int64_t unk_id = 0;
   bool byte_fallback = false;
-  std::string charsmap;             // bytes of precompiled_charsmap, may be empty
-  std::vector<AddedToken> added;    // in order; those that are no piece get the next free ids
+  std::string charsmap;           // bytes of precompiled_charsmap, may be empty
+  std::vector<AddedToken> added;  // in order; those that are no piece get the next free ids
   std::string eos = "</s>", unk, pad = "<pad>";
 };
 

@@ -48,7 +48,8 @@ Status read_normalizer(const std::string& file, const Json& n, TokenizerFiles& t
   }
   if (type == "Precompiled") {
     std::string map;
-    if (!decode_base64(json_text(n, "precompiled_charsmap"), map)) return bad_model("{}: precompiled_charsmap is not base64", file);
+    if (!decode_base64(json_text(n, "precompiled_charsmap"), map))
+      return bad_model("{}: precompiled_charsmap is not base64", file);
     if (t.charsmap.empty()) t.charsmap = std::move(map);
     return ok_status();
   }
@@ -78,7 +79,8 @@ Status read_vocabulary(const std::string& file, const Json& model, TokenizerFile
 Status add_token(const std::string& file, const Json& e, TokenizerFiles& t) {
   AddedToken a{json_text(e, "content"), json_flag(e, "lstrip"), json_flag(e, "rstrip"), json_flag(e, "normalized")};
   if (a.content.empty() || a.content.size() > 4096) return bad_model("{}: an added token has no content, or too much", file);
-  if (json_flag(e, "single_word")) return bad_model("{}: added token '{}': single_word is not supported", file, quotable(a.content));
+  if (json_flag(e, "single_word"))
+    return bad_model("{}: added token '{}': single_word is not supported", file, quotable(a.content));
   t.added.push_back(std::move(a));
   return ok_status();
 }

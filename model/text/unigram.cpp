@@ -46,7 +46,8 @@ Result<Unigram> Unigram::make(std::vector<Piece> pieces, int64_t unk_id, bool by
 }
 
 int32_t Unigram::find(std::string_view text) const {
-  auto it = std::lower_bound(sorted_.begin(), sorted_.end(), text, [](const Sorted& s, std::string_view t) { return s.text < t; });
+  auto it =
+      std::lower_bound(sorted_.begin(), sorted_.end(), text, [](const Sorted& s, std::string_view t) { return s.text < t; });
   return it != sorted_.end() && it->text == text ? it->id : -1;
 }
 

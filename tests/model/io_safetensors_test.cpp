@@ -16,10 +16,10 @@ namespace {
 using namespace zt::testing;
 
 struct BadHeader {
-  const char* name;    // of the case
+  const char* name;  // of the case
   std::string header;
   size_t data;
-  const char* rule;    // must stand in the message
+  const char* rule;  // must stand in the message
 };
 
 void PrintTo(const BadHeader& b, std::ostream* out) { *out << b.name; }
@@ -28,7 +28,8 @@ std::string tensor(const std::string& body) { return "{\"t\":{" + body + "}}"; }
 
 std::string many_entries(int n) {
   std::string h = "{";
-  for (int i = 0; i < n; ++i) h += fmt::format("{}\"t{}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", i ? "," : "", i);
+  for (int i = 0; i < n; ++i)
+    h += fmt::format("{}\"t{}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", i ? "," : "", i);
   return h + "}";
 }
 
@@ -51,7 +52,8 @@ const std::vector<BadHeader> kBad = {
     {"missing_shape", tensor("\"dtype\":\"F32\",\"data_offsets\":[0,4]"), 4, "'shape' is missing"},
     {"missing_offsets", tensor("\"dtype\":\"F32\",\"shape\":[1]"), 4, "'data_offsets' is missing"},
     {"unknown_key", tensor("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1"), 4, "unknown key 'x'"},
-    {"duplicate_key", tensor("\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, "duplicate key 'dtype'"},
+    {"duplicate_key", tensor("\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 4,
+     "duplicate key 'dtype'"},
     {"unknown_dtype", tensor("\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, "not a safetensors dtype"},
     {"unsupported_dtype", tensor("\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]"), 8, "not supported"},
     {"dtype_not_string", tensor("\"dtype\":1,\"shape\":[1],\"data_offsets\":[0,4]"), 4, "expected '\"'"},
@@ -61,9 +63,12 @@ const std::vector<BadHeader> kBad = {
     {"exponent_dim", tensor("\"dtype\":\"U8\",\"shape\":[1e0],\"data_offsets\":[0,1]"), 1, "not a non-negative integer"},
     {"leading_zero_dim", tensor("\"dtype\":\"U8\",\"shape\":[01],\"data_offsets\":[0,1]"), 1, "not a non-negative integer"},
     {"dim_above_2_31", tensor("\"dtype\":\"U8\",\"shape\":[2147483649],\"data_offsets\":[0,1]"), 1, "larger than 2^31"},
-    {"dim_above_2_64", tensor("\"dtype\":\"U8\",\"shape\":[18446744073709551616],\"data_offsets\":[0,1]"), 1, "overflows 64 bits"},
-    {"product_wraps", tensor("\"dtype\":\"F32\",\"shape\":[2147483648,2147483648,4],\"data_offsets\":[0,0]"), 0, "larger than the file"},
-    {"product_wraps_zero", tensor("\"dtype\":\"F32\",\"shape\":[0,2147483648,2147483648,4],\"data_offsets\":[0,4]"), 4, "span 4 bytes"},
+    {"dim_above_2_64", tensor("\"dtype\":\"U8\",\"shape\":[18446744073709551616],\"data_offsets\":[0,1]"), 1,
+     "overflows 64 bits"},
+    {"product_wraps", tensor("\"dtype\":\"F32\",\"shape\":[2147483648,2147483648,4],\"data_offsets\":[0,0]"), 0,
+     "larger than the file"},
+    {"product_wraps_zero", tensor("\"dtype\":\"F32\",\"shape\":[0,2147483648,2147483648,4],\"data_offsets\":[0,4]"), 4,
+     "span 4 bytes"},
     {"shape_too_large", tensor("\"dtype\":\"F32\",\"shape\":[1000],\"data_offsets\":[0,4]"), 4, "larger than the file"},
     {"shape_smaller", tensor("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]"), 8, "span 8 bytes"},
     {"offsets_backwards", tensor("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4, "backwards"},
@@ -74,16 +79,29 @@ const std::vector<BadHeader> kBad = {
     {"data_behind", tensor("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 8, "belong to no tensor"},
     {"data_without_tensors", "{}", 8, "belong to no tensor"},
     {"overlap",
-     "{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"u\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12, "overlap"},
+     "{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"u\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,"
+     "12]}}",
+     12, "overlap"},
     {"same_bytes_twice",
-     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "overlap"},
+     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,"
+     "4]}}",
+     4, "overlap"},
     {"hole_between",
-     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12, "hole"},
+     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,"
+     "12]}}",
+     12, "hole"},
     {"duplicate_tensor",
-     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "duplicate name"},
+     "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,"
+     "8]}}",
+     8, "duplicate name"},
     {"duplicate_by_escape",
-     "{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"\\u0074\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, "duplicate name"},
-    {"misaligned", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}", 5, "not aligned"},
+     "{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"\\u0074\":{\"dtype\":\"U8\",\"shape\":[1],\"data_"
+     "offsets\":[1,2]}}",
+     2, "duplicate name"},
+    {"misaligned",
+     "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,"
+     "5]}}",
+     5, "not aligned"},
     {"metadata_twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, "duplicate key '__metadata__'"},
     {"metadata_not_strings", "{\"__metadata__\":{\"a\":1}}", 0, "expected '\"'"},
     {"metadata_duplicate", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, "duplicate key 'a'"},
@@ -100,16 +118,20 @@ TEST_P(BadSafetensors, IsRefusedByName) {
   ASSERT_FALSE(f.ok());
   expect_bad_model(f.status(), {path, b.rule});
   bool about_a_tensor = b.header.rfind("{\"t\":{", 0) == 0 && b.header.find("offsets") != std::string::npos;
-  if (about_a_tensor && b.data > 0 && std::string(b.rule) != "belong to no tensor" && std::string(b.rule).find("expected") == std::string::npos) {
+  if (about_a_tensor && b.data > 0 && std::string(b.rule) != "belong to no tensor" &&
+      std::string(b.rule).find("expected") == std::string::npos) {
     EXPECT_THAT(f.status().message(), ::testing::AnyOf(::testing::HasSubstr("'t'"), ::testing::HasSubstr("'u'")));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Headers, BadSafetensors, ::testing::ValuesIn(kBad), [](const auto& p) { return std::string(p.param.name); });
+INSTANTIATE_TEST_SUITE_P(Headers, BadSafetensors, ::testing::ValuesIn(kBad),
+                         [](const auto& p) { return std::string(p.param.name); });
 
 TEST(Safetensors, LengthsOfTheHeader) {
   std::string folder = test_folder();
-  auto status = [&](const std::string& bytes) { return SafetensorsFile::open(write_file(folder + "/x.safetensors", bytes)).status(); };
+  auto status = [&](const std::string& bytes) {
+    return SafetensorsFile::open(write_file(folder + "/x.safetensors", bytes)).status();
+  };
   expect_bad_model(status(""), {"x.safetensors", "empty"});
   expect_bad_model(status("1234567"), {"too short"});
   expect_bad_model(status(u64(100'000'001) + "{}"), {"100000001", "not a safetensors file"});
@@ -135,7 +157,8 @@ TEST(Safetensors, OnlyRegularFiles) {
 TEST(Safetensors, ReadsWhatTheFormatAllows) {
   std::string header =
       "{\"__metadata__\":{\"a\\u00e9\":\"\\ud83d\\ude00\"}, \"s\" : {\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
-      "\"e\":{\"shape\":[0,7],\"data_offsets\":[4,4],\"dtype\":\"F16\"},\"b\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[8,10]},"
+      "\"e\":{\"shape\":[0,7],\"data_offsets\":[4,4],\"dtype\":\"F16\"},\"b\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":"
+      "[8,10]},"
       "\"x\":{\"dtype\":\"F8_E4M3\",\"shape\":[1,1,1,2,2],\"data_offsets\":[4,8]}}";
   header.append((8 - header.size() % 8) % 8, ' ');
   std::string path = write_file(test_folder() + "/ok.safetensors", safetensors_bytes(header, 10));
@@ -176,7 +199,8 @@ TEST(Safetensors, FailedWriteLeavesTheOldFile) {
   ZT_ASSERT_OK(write_safetensors(path, {{"t", small}}));
   std::string before = read_file(path);
   // A limit on file size stands in for a full disk.
-  struct rlimit old {}, limit {};
+  struct rlimit old {
+  }, limit{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
   limit = old, limit.rlim_cur = 1 << 14;
   auto ignored = signal(SIGXFSZ, SIG_IGN);
@@ -206,7 +230,8 @@ TEST(Safetensors, DamagedHeadersNeverCrash) {
   for (int i = 0; i < 200000; ++i) {
     std::string bad = good;
     // Half of the changes put in a byte that means something in JSON.
-    for (int k = 0; k <= i % 3; ++k) bad[size_t(r.below(int64_t(bad.size())))] = i % 2 ? char(r.bits()) : "{}[]\",:0123456789\\u"[r.below(19)];
+    for (int k = 0; k <= i % 3; ++k)
+      bad[size_t(r.below(int64_t(bad.size())))] = i % 2 ? char(r.bits()) : "{}[]\",:0123456789\\u"[r.below(19)];
     auto h = parse_safetensors_header(bad, kData);
     if (!h.ok()) continue;
     ++accepted;
@@ -231,8 +256,9 @@ TEST(Safetensors, TruncatedFilesAreRefused) {
 TEST(Safetensors, HostileHeaderIsDecidedFast) {
   auto begin = std::chrono::steady_clock::now();
   std::string folder = test_folder();
-  for (const std::string& h : {"{\"" + std::string(1 << 20, 'a'), std::string(1 << 20, '{'), "{\"t\":{\"shape\":[" + std::string(1 << 20, '1'),
-                               "{" + std::string(1 << 20, ' '), "{\"__metadata__\":{\"a\":\"" + std::string(1 << 20, '\\')}) {
+  for (const std::string& h :
+       {"{\"" + std::string(1 << 20, 'a'), std::string(1 << 20, '{'), "{\"t\":{\"shape\":[" + std::string(1 << 20, '1'),
+        "{" + std::string(1 << 20, ' '), "{\"__metadata__\":{\"a\":\"" + std::string(1 << 20, '\\')}) {
     EXPECT_FALSE(SafetensorsFile::open(write_file(folder + "/x", safetensors_bytes(h, 0))).ok());
   }
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 2.0);

@@ -1,7 +1,7 @@
 #include "model/io/weights.h"
 
-#include <cmath>
 #include <sys/stat.h>
+#include <cmath>
 
 #include "tests/model/io_support.h"
 
@@ -60,9 +60,13 @@ const std::vector<BadIndex> kBad = {
     {"shard_is_folder", "{\"weight_map\":{\"a\":\"folder\"}}", {"folder", "not a regular file"}},
     {"shard_is_fifo", "{\"weight_map\":{\"a\":\"fifo\"}}", {"fifo", "not a regular file"}},
     {"duplicate_key", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}}", {"duplicate key 'a'"}},
-    {"tensor_not_in_shard", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\",\"x\":\"s1.safetensors\"}}", {"'x'", "s1.safetensors"}},
+    {"tensor_not_in_shard",
+     "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\",\"x\":\"s1.safetensors\"}}",
+     {"'x'", "s1.safetensors"}},
     {"tensor_not_in_map", "{\"weight_map\":{\"a\":\"s1.safetensors\"}}", {"'b'", "not in weight_map"}},
-    {"wrong_shard", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s2.safetensors\"}}", {"'b'", "weight_map says"}},
+    {"wrong_shard",
+     "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s2.safetensors\"}}",
+     {"'b'", "weight_map says"}},
     {"damaged_shard", "{\"weight_map\":{\"d\":\"bad.safetensors\"}}", {"bad.safetensors", "truncated"}},
     {"bad_utf8", "{\"weight_map\":{\"\xff\":\"s1.safetensors\"}}", {"not valid UTF-8"}},
     {"deep", std::string(100, '['), {"nested deeper than 64"}},
@@ -96,7 +100,8 @@ TEST(Weights, ShardsSingleFilesAndNothing) {
   write_file(folder + "/s1.safetensors", file_of({"a", "b"}));
   write_file(folder + "/s2.safetensors", file_of({"c"}));
   write_file(folder + "/diffusion_pytorch_model.safetensors.index.json",
-             "{\"metadata\":{\"total_size\":24},\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\",\"c\":\"s2.safetensors\"}}");
+             "{\"metadata\":{\"total_size\":24},\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\",\"c\":\"s2."
+             "safetensors\"}}");
   WeightStore w = must(WeightStore::open(folder));
   EXPECT_EQ(names_of(w), (std::set<std::string>{"a", "b", "c"}));
   EXPECT_EQ(w.bytes(), 24u);
@@ -156,20 +161,43 @@ TEST(Weights, DroppedPagesCanBeReadAgain) {
 
 TEST(Weights, OriginalTransformerNames) {
   for (std::string prefix : {"", "model.diffusion_model."}) {
-    std::vector<std::string> names = {"patch_embedding.weight", "text_embedding.0.weight", "text_embedding.2.bias", "time_embedding.0.weight",
-                                      "time_embedding.2.weight", "time_projection.1.bias", "head.modulation", "head.head.weight",
-                                      "blocks.11.modulation", "blocks.11.self_attn.q.weight", "blocks.11.self_attn.o.bias",
-                                      "blocks.11.self_attn.norm_k.weight", "blocks.11.cross_attn.v.weight", "blocks.11.cross_attn.norm_q.weight",
-                                      "blocks.11.norm3.weight", "blocks.11.ffn.0.bias", "blocks.11.ffn.2.weight"};
+    std::vector<std::string> names = {"patch_embedding.weight",
+                                      "text_embedding.0.weight",
+                                      "text_embedding.2.bias",
+                                      "time_embedding.0.weight",
+                                      "time_embedding.2.weight",
+                                      "time_projection.1.bias",
+                                      "head.modulation",
+                                      "head.head.weight",
+                                      "blocks.11.modulation",
+                                      "blocks.11.self_attn.q.weight",
+                                      "blocks.11.self_attn.o.bias",
+                                      "blocks.11.self_attn.norm_k.weight",
+                                      "blocks.11.cross_attn.v.weight",
+                                      "blocks.11.cross_attn.norm_q.weight",
+                                      "blocks.11.norm3.weight",
+                                      "blocks.11.ffn.0.bias",
+                                      "blocks.11.ffn.2.weight"};
     for (std::string& n : names) n = prefix + n;
     WeightStore w = store_of(names);
     w.rename_original_transformer();
-    std::set<std::string> expected = {"patch_embedding.weight", "condition_embedder.text_embedder.linear_1.weight",
-                                      "condition_embedder.text_embedder.linear_2.bias", "condition_embedder.time_embedder.linear_1.weight",
-                                      "condition_embedder.time_embedder.linear_2.weight", "condition_embedder.time_proj.bias", "scale_shift_table",
-                                      "proj_out.weight", "blocks.11.scale_shift_table", "blocks.11.attn1.to_q.weight", "blocks.11.attn1.to_out.0.bias",
-                                      "blocks.11.attn1.norm_k.weight", "blocks.11.attn2.to_v.weight", "blocks.11.attn2.norm_q.weight",
-                                      "blocks.11.norm2.weight", "blocks.11.ffn.net.0.proj.bias", "blocks.11.ffn.net.2.weight"};
+    std::set<std::string> expected = {"patch_embedding.weight",
+                                      "condition_embedder.text_embedder.linear_1.weight",
+                                      "condition_embedder.text_embedder.linear_2.bias",
+                                      "condition_embedder.time_embedder.linear_1.weight",
+                                      "condition_embedder.time_embedder.linear_2.weight",
+                                      "condition_embedder.time_proj.bias",
+                                      "scale_shift_table",
+                                      "proj_out.weight",
+                                      "blocks.11.scale_shift_table",
+                                      "blocks.11.attn1.to_q.weight",
+                                      "blocks.11.attn1.to_out.0.bias",
+                                      "blocks.11.attn1.norm_k.weight",
+                                      "blocks.11.attn2.to_v.weight",
+                                      "blocks.11.attn2.norm_q.weight",
+                                      "blocks.11.norm2.weight",
+                                      "blocks.11.ffn.net.0.proj.bias",
+                                      "blocks.11.ffn.net.2.weight"};
     EXPECT_EQ(names_of(w), expected);
     w.rename_original_transformer();
     EXPECT_EQ(names_of(w), expected) << "renaming twice changed names";
@@ -187,28 +215,44 @@ TEST(Weights, DiffusersTransformerNamesStay) {
 }
 
 TEST(Weights, OriginalVaeNames) {
-  WeightStore w = store_of({"conv1.weight", "conv2.bias", "encoder.conv1.weight", "encoder.downsamples.0.residual.0.gamma",
-                            "encoder.downsamples.0.residual.2.weight", "encoder.downsamples.2.resample.1.weight",
-                            "encoder.downsamples.3.shortcut.weight", "encoder.downsamples.5.time_conv.bias", "encoder.middle.0.residual.6.weight",
-                            "encoder.middle.1.to_qkv.weight", "encoder.head.0.gamma", "encoder.head.2.weight", "decoder.conv1.bias",
-                            "decoder.middle.1.norm.gamma", "decoder.middle.2.residual.3.gamma",
-                            // Two res blocks each: 0 1 | 2 resample | 3 4 | 5 resample | 6 7.
-                            "decoder.upsamples.0.residual.2.weight", "decoder.upsamples.1.residual.2.weight", "decoder.upsamples.2.resample.1.weight",
-                            "decoder.upsamples.2.time_conv.weight", "decoder.upsamples.3.shortcut.weight", "decoder.upsamples.3.residual.2.weight",
-                            "decoder.upsamples.4.residual.6.bias", "decoder.upsamples.5.resample.1.bias", "decoder.upsamples.6.residual.0.gamma",
-                            "decoder.upsamples.7.residual.0.gamma", "decoder.head.2.bias"});
+  WeightStore w = store_of(
+      {"conv1.weight", "conv2.bias", "encoder.conv1.weight", "encoder.downsamples.0.residual.0.gamma",
+       "encoder.downsamples.0.residual.2.weight", "encoder.downsamples.2.resample.1.weight",
+       "encoder.downsamples.3.shortcut.weight", "encoder.downsamples.5.time_conv.bias", "encoder.middle.0.residual.6.weight",
+       "encoder.middle.1.to_qkv.weight", "encoder.head.0.gamma", "encoder.head.2.weight", "decoder.conv1.bias",
+       "decoder.middle.1.norm.gamma", "decoder.middle.2.residual.3.gamma",
+       // Two res blocks each: 0 1 | 2 resample | 3 4 | 5 resample | 6 7.
+       "decoder.upsamples.0.residual.2.weight", "decoder.upsamples.1.residual.2.weight", "decoder.upsamples.2.resample.1.weight",
+       "decoder.upsamples.2.time_conv.weight", "decoder.upsamples.3.shortcut.weight", "decoder.upsamples.3.residual.2.weight",
+       "decoder.upsamples.4.residual.6.bias", "decoder.upsamples.5.resample.1.bias", "decoder.upsamples.6.residual.0.gamma",
+       "decoder.upsamples.7.residual.0.gamma", "decoder.head.2.bias"});
   w.rename_original_vae();
-  EXPECT_EQ(names_of(w), (std::set<std::string>{
-                             "quant_conv.weight", "post_quant_conv.bias", "encoder.conv_in.weight", "encoder.down_blocks.0.norm1.gamma",
-                             "encoder.down_blocks.0.conv1.weight", "encoder.down_blocks.2.resample.1.weight", "encoder.down_blocks.3.conv_shortcut.weight",
-                             "encoder.down_blocks.5.time_conv.bias", "encoder.mid_block.resnets.0.conv2.weight",
-                             "encoder.mid_block.attentions.0.to_qkv.weight", "encoder.norm_out.gamma", "encoder.conv_out.weight", "decoder.conv_in.bias",
-                             "decoder.mid_block.attentions.0.norm.gamma", "decoder.mid_block.resnets.1.norm2.gamma",
-                             "decoder.up_blocks.0.resnets.0.conv1.weight", "decoder.up_blocks.0.resnets.1.conv1.weight",
-                             "decoder.up_blocks.0.upsamplers.0.resample.1.weight", "decoder.up_blocks.0.upsamplers.0.time_conv.weight",
-                             "decoder.up_blocks.1.resnets.0.conv_shortcut.weight", "decoder.up_blocks.1.resnets.0.conv1.weight",
-                             "decoder.up_blocks.1.resnets.1.conv2.bias", "decoder.up_blocks.1.upsamplers.0.resample.1.bias",
-                             "decoder.up_blocks.2.resnets.0.norm1.gamma", "decoder.up_blocks.2.resnets.1.norm1.gamma", "decoder.conv_out.bias"}));
+  EXPECT_EQ(names_of(w), (std::set<std::string>{"quant_conv.weight",
+                                                "post_quant_conv.bias",
+                                                "encoder.conv_in.weight",
+                                                "encoder.down_blocks.0.norm1.gamma",
+                                                "encoder.down_blocks.0.conv1.weight",
+                                                "encoder.down_blocks.2.resample.1.weight",
+                                                "encoder.down_blocks.3.conv_shortcut.weight",
+                                                "encoder.down_blocks.5.time_conv.bias",
+                                                "encoder.mid_block.resnets.0.conv2.weight",
+                                                "encoder.mid_block.attentions.0.to_qkv.weight",
+                                                "encoder.norm_out.gamma",
+                                                "encoder.conv_out.weight",
+                                                "decoder.conv_in.bias",
+                                                "decoder.mid_block.attentions.0.norm.gamma",
+                                                "decoder.mid_block.resnets.1.norm2.gamma",
+                                                "decoder.up_blocks.0.resnets.0.conv1.weight",
+                                                "decoder.up_blocks.0.resnets.1.conv1.weight",
+                                                "decoder.up_blocks.0.upsamplers.0.resample.1.weight",
+                                                "decoder.up_blocks.0.upsamplers.0.time_conv.weight",
+                                                "decoder.up_blocks.1.resnets.0.conv_shortcut.weight",
+                                                "decoder.up_blocks.1.resnets.0.conv1.weight",
+                                                "decoder.up_blocks.1.resnets.1.conv2.bias",
+                                                "decoder.up_blocks.1.upsamplers.0.resample.1.bias",
+                                                "decoder.up_blocks.2.resnets.0.norm1.gamma",
+                                                "decoder.up_blocks.2.resnets.1.norm1.gamma",
+                                                "decoder.conv_out.bias"}));
 }
 
 TEST(Weights, OriginalTextNames) {
@@ -217,10 +261,11 @@ TEST(Weights, OriginalTextNames) {
                             "blocks.3.ffn.fc1.weight", "blocks.3.ffn.fc2.weight"});
   w.rename_original_text();
   std::string at = "encoder.block.3.layer.";
-  EXPECT_EQ(names_of(w), (std::set<std::string>{"shared.weight", "encoder.final_layer_norm.weight", at + "0.layer_norm.weight",
-                                                at + "0.SelfAttention.q.weight", at + "0.SelfAttention.relative_attention_bias.weight",
-                                                at + "1.layer_norm.weight", at + "1.DenseReluDense.wi_0.weight", at + "1.DenseReluDense.wi_1.weight",
-                                                at + "1.DenseReluDense.wo.weight"}));
+  EXPECT_EQ(names_of(w),
+            (std::set<std::string>{"shared.weight", "encoder.final_layer_norm.weight", at + "0.layer_norm.weight",
+                                   at + "0.SelfAttention.q.weight", at + "0.SelfAttention.relative_attention_bias.weight",
+                                   at + "1.layer_norm.weight", at + "1.DenseReluDense.wi_0.weight",
+                                   at + "1.DenseReluDense.wi_1.weight", at + "1.DenseReluDense.wo.weight"}));
   WeightStore tied = store_of({"shared.weight", "encoder.embed_tokens.weight", "spiece_model"});
   tied.rename_original_text();
   tied.get("shared.weight", {2});

@@ -50,11 +50,12 @@ TEST_P(TextParity, AgreesWithTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, TextParity, ::testing::Values("umt5", "umt5-near", "umt5-odd", "t5-relu", "t5-gated"), [](const auto& p) {
-  std::string s = p.param;
-  std::replace(s.begin(), s.end(), '-', '_');
-  return s;
-});
+INSTANTIATE_TEST_SUITE_P(Golden, TextParity, ::testing::Values("umt5", "umt5-near", "umt5-odd", "t5-relu", "t5-gated"),
+                         [](const auto& p) {
+                           std::string s = p.param;
+                           std::replace(s.begin(), s.end(), '-', '_');
+                           return s;
+                         });
 
 TEST(TextEncoder, BucketsOfAllDistances) {
   auto list = nlohmann::json::parse(read_file(golden("buckets.json")));
@@ -80,9 +81,13 @@ TEST(TextEncoder, BitEqualForEveryThreadCount) {
 TEST(TextEncoder, OriginalNamesGiveTheSameEmbedding) {
   auto m = make_machine();
   SafetensorsFile f = must(SafetensorsFile::open(golden("umt5/model.safetensors")));
-  std::map<std::string, std::string> parts = {{"layer.0.layer_norm", "norm1"}, {"layer.0.SelfAttention.relative_attention_bias", "pos_embedding.embedding"},
-                                              {"layer.0.SelfAttention", "attn"}, {"layer.1.layer_norm", "norm2"}, {"layer.1.DenseReluDense.wi_0", "ffn.gate.0"},
-                                              {"layer.1.DenseReluDense.wi_1", "ffn.fc1"}, {"layer.1.DenseReluDense.wo", "ffn.fc2"}};
+  std::map<std::string, std::string> parts = {{"layer.0.layer_norm", "norm1"},
+                                              {"layer.0.SelfAttention.relative_attention_bias", "pos_embedding.embedding"},
+                                              {"layer.0.SelfAttention", "attn"},
+                                              {"layer.1.layer_norm", "norm2"},
+                                              {"layer.1.DenseReluDense.wi_0", "ffn.gate.0"},
+                                              {"layer.1.DenseReluDense.wi_1", "ffn.fc1"},
+                                              {"layer.1.DenseReluDense.wo", "ffn.fc2"}};
   std::vector<NamedTensor> original;
   for (const auto& [name, view] : f.tensors) {
     std::string n = name;
@@ -113,7 +118,8 @@ TEST(TextEncoder, WrongWeightsAndIdsAreErrors) {
   WeightStore store = must(WeightStore::open(golden("umt5")));
   auto r = TextEncoder::load(c, store, DType::f32, m->ctx);
   ASSERT_FALSE(r.ok());
-  expect_bad_model(r.status(), {"missing", "encoder.block.3.layer.0.layer_norm.weight", "wo.weight is [32, 37], expected [32, 38]"});
+  expect_bad_model(r.status(),
+                   {"missing", "encoder.block.3.layer.0.layer_norm.weight", "wo.weight is [32, 37], expected [32, 38]"});
   Loaded l = load(golden("umt5"), DType::f32, m->ctx);
   std::vector<int32_t> beyond = {1, 40}, below = {-1}, none;
   EXPECT_EQ(int(l.encoder->encode(beyond, m->ctx).status().code()), int(Code::kBadModel));

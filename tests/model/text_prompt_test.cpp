@@ -18,8 +18,9 @@ TEST(Prompt, CleansAsTheReference) {
 }
 
 TEST(Prompt, InvalidUtf8NamesTheByte) {
-  for (auto [text, at] : {std::pair{"\xff", "byte 0"}, std::pair{"ab\xc3", "byte 2"}, std::pair{"a\xed\xa0\x80", "byte 1"},
-                          std::pair{"\xc0\xaf", "byte 0"}, std::pair{"ok \xf4\x90\x80\x80", "byte 3"}, std::pair{"a\x80", "byte 1"}}) {
+  for (auto [text, at] :
+       {std::pair{"\xff", "byte 0"}, std::pair{"ab\xc3", "byte 2"}, std::pair{"a\xed\xa0\x80", "byte 1"},
+        std::pair{"\xc0\xaf", "byte 0"}, std::pair{"ok \xf4\x90\x80\x80", "byte 3"}, std::pair{"a\x80", "byte 1"}}) {
     auto r = clean_prompt(text);
     ASSERT_FALSE(r.ok());
     EXPECT_EQ(int(r.status().code()), int(Code::kInvalid));

@@ -66,7 +66,8 @@ std::string folder_with(const std::string& json, const std::string& spiece, cons
 
 TEST(Tokenizer, MiniAgreesWithTransformersFromEitherFile) {
   Json g = golden()["mini"];
-  ASSERT_EQ(fnv(read_file(kMini + "/tokenizer.json")), g["hash"]) << "the tokenizer changed: run tests/golden/tokenizer_golden.py";
+  ASSERT_EQ(fnv(read_file(kMini + "/tokenizer.json")), g["hash"])
+      << "the tokenizer changed: run tests/golden/tokenizer_golden.py";
   std::string config = read_file(kMini + "/tokenizer_config.json");
   for (std::string folder : {kMini, folder_with(read_file(kMini + "/tokenizer.json"), "", config)}) {
     auto t = must(Tokenizer::open(folder));
@@ -81,7 +82,8 @@ TEST(Tokenizer, MiniAgreesWithTransformersFromEitherFile) {
 
 TEST(Tokenizer, FolderWithOneFileAndNoConfig) {
   for (bool json : {true, false}) {
-    auto t = must(Tokenizer::open(folder_with(json ? read_file(kMini + "/tokenizer.json") : "", json ? "" : read_file(kMini + "/spiece.model"), "")));
+    auto t = must(Tokenizer::open(
+        folder_with(json ? read_file(kMini + "/tokenizer.json") : "", json ? "" : read_file(kMini + "/spiece.model"), "")));
     EXPECT_EQ(t->vocab_size(), 224) << "sentinels that no file names must not count";
     EXPECT_EQ(t->encode("a red ball", 512).ids, must(Tokenizer::open(kMini))->encode("a red ball", 512).ids);
   }
@@ -154,22 +156,60 @@ const std::vector<BadTokenizer> kBad = {
     {"empty_vocab", [](Json& j) { j["model"]["vocab"] = Json::array(); }, "empty"},
     {"vocab_is_object", [](Json& j) { j["model"]["vocab"] = Json::object(); }, "'vocab'"},
     {"piece_without_score", [](Json& j) { j["model"]["vocab"][4] = {"a"}; }, "entry 4"},
-    {"piece_is_number", [](Json& j) { j["model"]["vocab"][4] = {1, 2}; }, "entry 4"},
-    {"score_is_text", [](Json& j) { j["model"]["vocab"][4] = {"a", "b"}; }, "entry 4"},
+    {"piece_is_number",
+     [](Json& j) {
+       j["model"]["vocab"][4] = {1, 2};
+     },
+     "entry 4"},
+    {"score_is_text",
+     [](Json& j) {
+       j["model"]["vocab"][4] = {"a", "b"};
+     },
+     "entry 4"},
     {"no_unk", [](Json& j) { j["model"]["unk_id"] = nullptr; }, "'unk_id'"},
     {"unk_negative", [](Json& j) { j["model"]["unk_id"] = -1; }, "-1"},
     {"unk_outside", [](Json& j) { j["model"]["unk_id"] = 18; }, "18"},
     {"unk_huge", [](Json& j) { j["model"]["unk_id"] = uint64_t(1) << 63; }, "unknown piece"},
-    {"huge_piece", [](Json& j) { j["model"]["vocab"][4] = {std::string(5000, 'x'), -1.0}; }, "piece 4"},
-    {"no_end", [](Json& j) { j["model"]["vocab"][1] = {"x", -1.0}; j["added_tokens"] = Json::array(); j["eos"] = 1; }, ""},
+    {"huge_piece",
+     [](Json& j) {
+       j["model"]["vocab"][4] = {std::string(5000, 'x'), -1.0};
+     },
+     "piece 4"},
+    {"no_end",
+     [](Json& j) {
+       j["model"]["vocab"][1] = {"x", -1.0};
+       j["added_tokens"] = Json::array();
+       j["eos"] = 1;
+     },
+     ""},
     {"added_without_content", [](Json& j) { j["added_tokens"][0]["content"] = ""; }, "added token"},
     {"added_is_number", [](Json& j) { j["added_tokens"] = 5; }, "'added_tokens'"},
     {"single_word", [](Json& j) { j["added_tokens"][0]["single_word"] = true; }, "single_word"},
-    {"lowercase", [](Json& j) { j["normalizer"] = {{"type", "Lowercase"}}; }, "'Lowercase'"},
-    {"nested_lowercase", [](Json& j) { j["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}}; }, "'Lowercase'"},
-    {"not_base64", [](Json& j) { j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "@@@@"}}; }, "base64"},
-    {"short_charsmap", [](Json& j) { j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "AAA="}}; }, "character map"},
-    {"charsmap_size", [](Json& j) { j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "/////w=="}}; }, "character map"},
+    {"lowercase",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Lowercase"}};
+     },
+     "'Lowercase'"},
+    {"nested_lowercase",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}};
+     },
+     "'Lowercase'"},
+    {"not_base64",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "@@@@"}};
+     },
+     "base64"},
+    {"short_charsmap",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "AAA="}};
+     },
+     "character map"},
+    {"charsmap_size",
+     [](Json& j) {
+       j["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "/////w=="}};
+     },
+     "character map"},
 };
 
 class BadTokenizerJson : public ::testing::TestWithParam<BadTokenizer> {};
@@ -188,7 +228,8 @@ TEST_P(BadTokenizerJson, IsRefusedByName) {
   expect_bad_model(t.status(), {folder, GetParam().rule});
 }
 
-INSTANTIATE_TEST_SUITE_P(Json, BadTokenizerJson, ::testing::ValuesIn(kBad), [](const auto& p) { return std::string(p.param.name); });
+INSTANTIATE_TEST_SUITE_P(Json, BadTokenizerJson, ::testing::ValuesIn(kBad),
+                         [](const auto& p) { return std::string(p.param.name); });
 
 TEST(Tokenizer, BadSpieceModels) {
   std::string good = spiece_of(golden()["ties"]["tokenizer"]);
@@ -202,7 +243,8 @@ TEST(Tokenizer, BadSpieceModels) {
   expect_bad_model(status(bytes_field(1, bytes_field(1, "a") + float_field(2, NAN))), {"score"});
   expect_bad_model(status(bytes_field(1, bytes_field(1, "\xff") + float_field(2, 0))), {"not valid UTF-8"});
   expect_bad_model(status(good + bytes_field(3, bytes_field(2, std::string("\x08\0\0\0", 4)))), {"character map"});
-  expect_bad_model(status(good + bytes_field(3, bytes_field(2, std::string("\x04\0\0\0\0\0\0\0", 8) + std::string(2000, 'x')))), {"replacement"});
+  expect_bad_model(status(good + bytes_field(3, bytes_field(2, std::string("\x04\0\0\0\0\0\0\0", 8) + std::string(2000, 'x')))),
+                   {"replacement"});
 }
 
 // Damaged files and the hostile text that goes with them: an error or ids inside the vocabulary.
@@ -215,7 +257,8 @@ TEST(Tokenizer, DamagedFilesNeverCrash) {
     bool large = i % 50 == 0;
     std::string bad = large ? mini : good;
     if (i % 3 == 0) bad.resize(size_t(r.below(int64_t(bad.size()))));
-    for (int k = 0; k < 1 + (large ? 2000 : i % 4) && !bad.empty(); ++k) bad[size_t(r.below(int64_t(bad.size())))] = char(r.bits());
+    for (int k = 0; k < 1 + (large ? 2000 : i % 4) && !bad.empty(); ++k)
+      bad[size_t(r.below(int64_t(bad.size())))] = char(r.bits());
     write_file(folder + "/spiece.model", bad);
     auto t = Tokenizer::open(folder);
     if (!t.ok()) continue;
