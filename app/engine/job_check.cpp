@@ -84,12 +84,13 @@ Status check_outputs(PreparedJob& job, JobKind kind) {
   return ok_status();
 }
 
+// A name in the current folder that is free, so that running twice keeps both.
 std::string default_output(const JobSpec& s, JobKind kind) {
-  switch (kind) {
-    case JobKind::embed: return "prompt.safetensors";
-    case JobKind::encode: return "latents.safetensors";
-    default: return fmt::format("zoetrope-{}.mp4", s.seed);
-  }
+  std::string stem = kind == JobKind::embed ? "prompt" : kind == JobKind::encode ? "latents" : fmt::format("zoetrope-{}", s.seed);
+  std::string extension = kind == JobKind::embed || kind == JobKind::encode ? ".safetensors" : ".mp4";
+  std::string name = stem + extension;
+  for (int n = 2; access(name.c_str(), F_OK) == 0 && !s.overwrite; ++n) name = fmt::format("{}-{}{}", stem, n, extension);
+  return name;
 }
 
 }  // namespace

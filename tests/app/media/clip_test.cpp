@@ -16,6 +16,9 @@
 #include "model/io/safetensors.h"
 #include "tests/app/temp_folder.h"
 
+// Under AddressSanitizer: libx265 3.5 keeps its parameter strings after its encoder is closed.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libx265"; }
+
 namespace zt {
 namespace {
 
@@ -208,7 +211,7 @@ TEST(Media, FormatMistakesAreUsageErrors) {
   const std::array<std::array<std::string, 4>, 9> cases = {{{"a.mp4", "ffv1", "auto", ".mkv"},
                                                             {"a.mp4", "theora", "auto", "unknown"},
                                                             {"a.txt", "auto", "auto", ".txt"},
-                                                            {"a", "auto", "auto", ".mp4"},
+                                                            {"no_extension", "auto", "auto", ".mp4"},
                                                             {"a.gif", "h264", "auto", ".mp4"},
                                                             {"a.mp4", "h264", "rgb565", "yuv420p"},
                                                             {"f_%s.png", "auto", "auto", "%03d"},
