@@ -1,5 +1,7 @@
 // Convolutions of every back end against the plain one.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/api/conv.h"
 #include "tests/support/testing.h"
@@ -20,7 +22,11 @@ std::vector<float> run_case(const Machine& m, const Case& c) {
   float scale = 1.f / std::sqrt(float(d.in * d.kt * d.kh * d.kw));
   Tensor weight = random_tensor(arena, DType::f32, {d.out, d.in, d.kt, d.kh, d.kw}, 1, scale);
   Tensor bias = random_tensor(arena, DType::f32, {d.out}, 2);
+  size_t before_packing = arena.current();
   auto conv = must(pack_conv(d, weight, bias, m.ctx));
+  ConvBytes told = conv_bytes(d, c.h, c.w, m.ctx);
+  EXPECT_EQ(told.workspace, conv->workspace_bytes(c.h, c.w, m.ctx));
+  EXPECT_EQ(told.weights, arena.current() - before_packing);
   int inputs = d.kt + (c.outputs - 1) * d.stride_t;
   ConvSize size = conv_out_size(d, c.h, c.w);
   std::vector<Tensor> frames, results;
@@ -95,6 +101,28 @@ TEST(Conv, MatchesRef) {
         check({desc(5, 1, 3, 3, ConvSpace::same), 4, 6});
         check({desc(3, 5, 1, 3, ConvSpace::up2_nearest), 5, 3});
         check({desc(3, 3, 1, 3, ConvSpace::down2), 6, 6});
+      }
+    }
+  }
+}
+
+// A NaN reaches the pixels whose windows hold it and no others.
+TEST(Conv, NanStaysInItsNeighbourhood) {
+  auto m = make_machine(machine_isa(), 2);
+  for (DType t : {DType::f32, DType::bf16}) {
+    for (int64_t out : {3, 16}) {
+      ConvDesc d{16, out, 1, 3, 3, 1, ConvSpace::same, t, t, false};
+      Tensor weight = random_tensor(m->arena, DType::f32, {out, 16, 3, 3}, 1), x = random_tensor(m->arena, t, {20, 20, 16}, 2);
+      store_float(x.data(), t, (9 * 20 + 7) * 16 + 5, std::numeric_limits<float>::quiet_NaN());
+      Tensor y = must(m->arena.zeros(t, {20, 20, out}));
+      auto conv = must(pack_conv(d, weight, {}, m->ctx));
+      Tensor workspace = must(m->arena.make(DType::u8, {int64_t(conv->workspace_bytes(20, 20, m->ctx)) + 1}));
+      const void* in = x.data();
+      void* to = y.data();
+      conv->run({&in, 1}, {&to, 1}, 20, 20, workspace.data(), m->ctx);
+      for (int64_t i = 0; i < 400 * out; ++i) {
+        int64_t dy = i / out / 20 - 9, dx = i / out % 20 - 7;
+        ASSERT_EQ(std::isnan(load_float(y.data(), t, i)), std::abs(dy) <= 1 && std::abs(dx) <= 1) << dy << " " << dx;
       }
     }
   }

@@ -1,5 +1,6 @@
 // Linear layers of every back end against the plain one.
 #include <cmath>
+#include <limits>
 
 #include "kernels/api/linear.h"
 #include "tests/support/testing.h"
@@ -79,6 +80,32 @@ TEST(Linear, MatchesRef) {
 TEST(Linear, StoredTypes) {
   for (DType stored : {DType::f32, DType::bf16, DType::f16}) {
     for (DType t : {DType::f32, DType::bf16}) check({{96, 130, t, Activation::none}, 40, DType::f32, 0, 0, {64, 66}, stored, false});
+  }
+}
+
+// A NaN or an infinity in one row of x, or large values in it, leave the other rows alone.
+TEST(Linear, RowsAreIndependent) {
+  for (DType t : {DType::f32, DType::bf16}) {
+    auto m = make_machine(machine_isa(), 2);
+    Tensor w = random_tensor(m->arena, DType::f32, {70, 48}, 1), b = random_tensor(m->arena, DType::f32, {70}, 2);
+    LinearRows rows[] = {{w, b}};
+    auto packed = must(pack_linear({48, 70, t, Activation::silu}, rows, m->ctx));
+    Tensor x = random_tensor(m->arena, t, {33, 48}, 3), y = must(m->arena.make(DType::f32, {33, 70}));
+    packed->run(x, y, m->ctx);
+    std::vector<float> clean = to_floats(y);
+    for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 3e38f}) {
+      Tensor dirty = random_tensor(m->arena, t, {33, 48}, 3);
+      store_float(dirty.data(), t, 17 * 48 + 3, bad);
+      packed->run(dirty, y, m->ctx);
+      std::vector<float> got = to_floats(y);
+      for (int64_t i = 0; i < 33 * 70; ++i) {
+        if (i / 70 != 17) {
+          ASSERT_EQ(got[size_t(i)], clean[size_t(i)]) << i;
+        } else if (std::isnan(bad)) {
+          ASSERT_TRUE(std::isnan(got[size_t(i)])) << i;
+        }
+      }
+    }
   }
 }
 
