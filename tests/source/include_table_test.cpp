@@ -62,7 +62,6 @@ std::string package_of(const std::string& include) {
       {std::regex("toml\\+\\+/.*"), "toml++"},
       {std::regex("CLI/.*"), "CLI"},
       {std::regex("(oneapi/.*|dnnl.*)"), "dnnl"},
-      {std::regex("sentencepiece.*"), "sentencepiece"},
       {std::regex("lib(av|sw).*/.*"), "ffmpeg"},
       {std::regex("opencv2/.*"), "opencv"},
       {std::regex("imgui.*"), "imgui"},
