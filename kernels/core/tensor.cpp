@@ -109,13 +109,15 @@ std::optional<size_t> checked_bytes(std::span<const int64_t> dims, DType t) {
 
 namespace {
 constexpr size_t kAlign = 64;
-// From here on blocks are aligned for huge pages; aligned_alloc maps and unmaps blocks this large directly.
+constexpr size_t kPage = 4096;
+// From here on blocks are aligned for huge pages; aligned_alloc maps and unmaps blocks this large directly. Only whole huge
+// pages are asked for: the tail stays in small ones, or hundreds of weight matrices would waste a megabyte each.
 constexpr size_t kLarge = size_t(4) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
 }  // namespace
 
 size_t Arena::block_bytes(size_t bytes) {
-  size_t unit = bytes >= kLarge ? kHugePage : kAlign;
+  size_t unit = bytes >= kLarge ? kPage : kAlign;
   return (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
 }
 
@@ -137,7 +139,7 @@ Result<Tensor> Arena::make(DType t, Shape s) {
     current_ -= size;
     return too_big("the system has no memory for a tensor {} of {}", s.str(), dtype_name(t));
   }
-  if (size >= kLarge) madvise(p, size, MADV_HUGEPAGE);
+  if (size >= kLarge) madvise(p, size / kHugePage * kHugePage, MADV_HUGEPAGE);
   size_t peak = peak_;
   while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
   }

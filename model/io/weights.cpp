@@ -131,8 +131,8 @@ size_t WeightStore::bytes() const {
 }
 
 TensorView WeightStore::get(const std::string& name, const Shape& shape) {
-  if (synthetic_) return synthetic_view(shape);
   asked_.insert(name);
+  if (synthetic_) tensors_[name] = synthetic_view(shape);
   auto it = tensors_.find(name);
   if (it == tensors_.end()) {
     missing_.push_back(name);
