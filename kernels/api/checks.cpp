@@ -16,7 +16,8 @@ bool is_vector(const TensorView& v, int64_t count) { return v.dtype == DType::f3
 
 void check_args(const NormArgs& a) {
   ZT_CHECK(a.x.rank() == 2 && a.x.dtype == DType::f32);
-  int64_t rows = a.x.dim(0), cols = a.x.dim(1), groups = a.rows_per_group > 0 ? (rows + a.rows_per_group - 1) / a.rows_per_group : 1;
+  int64_t rows = a.x.dim(0), cols = a.x.dim(1),
+          groups = a.rows_per_group > 0 ? (rows + a.rows_per_group - 1) / a.rows_per_group : 1;
   ZT_CHECK(is_rows(a.x, rows, cols));
   if (a.y) ZT_CHECK(is_rows(a.y, rows, cols));
   if (a.out) ZT_CHECK(is_rows(a.out, rows, cols));
@@ -32,7 +33,8 @@ void check_args(const QkNormRopeArgs& a) {
   ZT_CHECK(bool(a.cos) == bool(a.sin));
   if (a.cos) {
     ZT_CHECK(cols / a.heads % 2 == 0);
-    ZT_CHECK(is_rows(a.cos, rows, pairs) && is_rows(a.sin, rows, pairs) && a.cos.dtype == DType::f32 && a.sin.dtype == DType::f32);
+    ZT_CHECK(is_rows(a.cos, rows, pairs) && is_rows(a.sin, rows, pairs) && a.cos.dtype == DType::f32 &&
+             a.sin.dtype == DType::f32);
   }
 }
 
@@ -64,7 +66,8 @@ void check_args(const AffineSumArgs& a) {
 void check_args(const PatchifyArgs& a) {
   ZT_CHECK(a.latent.rank() == 4 && a.latent.dtype == DType::f32 && a.ph > 0 && a.pw > 0);
   ZT_CHECK(a.latent.dim(2) % a.ph == 0 && a.latent.dim(3) % a.pw == 0);
-  ZT_CHECK(is_rows(a.tokens, a.latent.count() / std::max<int64_t>(1, a.latent.dim(0) * a.ph * a.pw), a.latent.dim(0) * a.ph * a.pw));
+  ZT_CHECK(
+      is_rows(a.tokens, a.latent.count() / std::max<int64_t>(1, a.latent.dim(0) * a.ph * a.pw), a.latent.dim(0) * a.ph * a.pw));
 }
 
 void check_args(const UnpatchifyArgs& a) { check_args(PatchifyArgs{a.latent, a.tokens, a.ph, a.pw}); }

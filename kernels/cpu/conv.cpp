@@ -185,8 +185,8 @@ class DnnlConv final : public PackedConv {
     memory::desc src = frames(d_.in, live, window(d_, 0, rows).rows, w * scale(), math_);
     memory::desc bias({d_.out}, memory::data_type::f32, memory::format_tag::a);
     memory::desc dst = frames(d_.out, 1, rows, conv_out_size(d_, d_.kh, w).w, staged_ ? DType::f32 : d_.result);
-    convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias, dst,
-                                   spatial(1, step, step), spatial(d_.kt - live, 0, left), spatial(0, 0, right));
+    convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias,
+                                   dst, spatial(1, step, step), spatial(d_.kt - live, 0, left), spatial(0, 0, right));
     return convolution_forward::primitive_desc(desc, attr, state_->engine);
   }
 
@@ -198,7 +198,8 @@ class DnnlConv final : public PackedConv {
     int64_t taps = int64_t(d_.kt) * d_.kh * d_.kw, row_work = size.w * taps * d_.in * d_.out;
     int64_t row = d_.kt * w * scale() * d_.in * int64_t(dtype_size(math_)) * (d_.space == ConvSpace::down2 ? 2 : 1);
     int64_t most = std::max<int64_t>(4, kBytes / row), least = std::max<int64_t>(1, kMinWork / row_work);
-    if (taps * d_.in * d_.out * int64_t(dtype_size(math_)) > 2 * kBytes) least = most = std::max((kPixels + size.w - 1) / size.w, least);
+    if (taps * d_.in * d_.out * int64_t(dtype_size(math_)) > 2 * kBytes)
+      least = most = std::max((kPixels + size.w - 1) / size.w, least);
     return std::min(size.h, std::clamp((size.h + kStrips - 1) / kStrips, std::min(least, most), most));
   }
 
@@ -239,7 +240,8 @@ class DnnlConv final : public PackedConv {
         if (weights || !arena) pd = better, plan->weights[kind] = weights;
       }
       library = std::max(library, pd.scratchpad_desc().get_size());
-      if (arena) plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
+      if (arena)
+        plan->primitives.add(kind, convolution_forward(pd), pd.src_desc(), pd.dst_desc(), pd.scratchpad_desc().get_size());
     }
     plan->staged_at = align64(size_t(live * window(d_, 0, plan->rows).rows * w * scale() * d_.in) * dtype_size(math_));
     plan->library_at = plan->staged_at + (staged_ ? align64(size_t(plan->rows * plan->size.w * d_.out) * 4) : 0);
@@ -286,7 +288,8 @@ class DnnlConv final : public PackedConv {
     }
   }
 
-  void strip(const Plan& plan, PrimitiveSet::Thread& handles, std::span<const void* const> in, void* out, int64_t index, char* scratch) const {
+  void strip(const Plan& plan, PrimitiveSet::Thread& handles, std::span<const void* const> in, void* out, int64_t index,
+             char* scratch) const {
     int64_t first = index * plan.rows, rows = std::min(plan.rows, plan.size.h - first);
     Window win = window(d_, first, rows);
     size_t frame_bytes = size_t(win.rows * plan.w * scale() * d_.in) * dtype_size(math_);
@@ -299,8 +302,8 @@ class DnnlConv final : public PackedConv {
     int64_t at = first * plan.size.w * d_.out, count = rows * plan.size.w * d_.out;
     char* target = static_cast<char*>(out) + at * int64_t(dtype_size(d_.result));
     char* dst = staged_ ? scratch + plan.staged_at : target;
-    handles.run(rows == plan.rows ? 0 : 1, {const_cast<char*>(src), dst, scratch + plan.library_at}, plan.weights[rows == plan.rows ? 0 : 1],
-                packed_bias_);
+    handles.run(rows == plan.rows ? 0 : 1, {const_cast<char*>(src), dst, scratch + plan.library_at},
+                plan.weights[rows == plan.rows ? 0 : 1], packed_bias_);
     if (!staged_) return;
     const float* from = reinterpret_cast<const float*>(dst);
     auto* to = reinterpret_cast<bf16*>(target);

@@ -57,7 +57,8 @@ void PrimitiveSet::add(size_t kind, const dnnl::primitive& p, const dnnl::memory
 
 PrimitiveSet::Thread::Thread(const PrimitiveSet& set, const dnnl::engine& engine)
     : set_(&set),
-      library_({{int64_t(set.library_bytes_)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::a}, engine, DNNL_MEMORY_NONE),
+      library_({{int64_t(set.library_bytes_)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::a}, engine,
+               DNNL_MEMORY_NONE),
       stream_(engine) {
   for (size_t i = 0; i < kKinds; ++i) {
     if (!set.has(i)) continue;

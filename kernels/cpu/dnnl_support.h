@@ -74,7 +74,8 @@ class PrimitiveSet {
   };
 
   // library_bytes: scratch oneDNN wants for it.
-  void add(size_t kind, const dnnl::primitive& p, const dnnl::memory::desc& src, const dnnl::memory::desc& dst, size_t library_bytes);
+  void add(size_t kind, const dnnl::primitive& p, const dnnl::memory::desc& src, const dnnl::memory::desc& dst,
+           size_t library_bytes);
   bool has(size_t kind) const { return bool(primitives_[kind]); }
   size_t library_bytes() const { return library_bytes_; }
 

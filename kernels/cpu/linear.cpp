@@ -198,7 +198,8 @@ class DnnlLinear final : public PackedLinear {
     return plan;
   }
 
-  void tile(const Plan& plan, PrimitiveSet::Thread& handles, const TensorView& x, const TensorView& y, int64_t slice, const Panel& p, char* scratch) const {
+  void tile(const Plan& plan, PrimitiveSet::Thread& handles, const TensorView& x, const TensorView& y, int64_t slice,
+            const Panel& p, char* scratch) const {
     int64_t first = slice * plan.rows, rows = std::min(plan.rows, x.dim(0) - first);
     size_t kind = (rows != plan.rows ? 1u : 0u) + (panels_.size() > 1 && &p == &panels_.back() ? 2u : 0u);
     int64_t xs = int64_t(dtype_size(x.dtype)), ys = int64_t(dtype_size(y.dtype));
@@ -212,14 +213,16 @@ class DnnlLinear final : public PackedLinear {
     }
     memory weights = p.weights;
     if (widen_) {
-      convert_floats(weights_.as<bf16>() + p.offset, DType::bf16, scratch + plan.weights_at, DType::f32, int64_t(p.packed.get_size() / 4));
+      convert_floats(weights_.as<bf16>() + p.offset, DType::bf16, scratch + plan.weights_at, DType::f32,
+                     int64_t(p.packed.get_size() / 4));
       weights = memory(p.packed, state_->engine, scratch + plan.weights_at);
     }
     char* dst = static_cast<char*>(y.data) + (first * y.stride(0) + p.begin) * ys;
     bool direct = plan.tile == y.dtype && (y.stride(0) == p.cols || rows == 1);
     handles.run(kind, {src, direct ? dst : scratch, scratch + plan.library_at}, weights, p.bias);
     for (int64_t r = 0; r < rows && !direct; ++r) {
-      convert_floats(scratch + size_t(r * p.cols) * dtype_size(plan.tile), plan.tile, dst + r * y.stride(0) * ys, y.dtype, p.cols);
+      convert_floats(scratch + size_t(r * p.cols) * dtype_size(plan.tile), plan.tile, dst + r * y.stride(0) * ys, y.dtype,
+                     p.cols);
     }
   }
 

@@ -53,7 +53,8 @@ template <Isa kIsa>
 void run_elementwise(const ElementwiseArgs& e, const ExecContext& ctx) {
   bool two = e.op == Elementwise::add || e.op == Elementwise::mul;
   if (!e.a.dense() || !e.out.dense() || (two && !e.b.dense())) {
-    parallel_ranges(ctx.threads, e.a.dim(0), grain(e.a.dim(1)), [&](int64_t b, int64_t n) { kernels<kIsa>().elementwise(e, b, n); });
+    parallel_ranges(ctx.threads, e.a.dim(0), grain(e.a.dim(1)),
+                    [&](int64_t b, int64_t n) { kernels<kIsa>().elementwise(e, b, n); });
     return;
   }
   Shape row{1, e.a.count()};  // dense matrices are one long row
@@ -95,7 +96,8 @@ void run_gather(const GatherRowsArgs& a, const ExecContext& ctx) {
   int64_t n = a.out.dim(1);
   parallel_ranges(ctx.threads, int64_t(a.index.size()), grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      const char* from = static_cast<const char*>(a.table.data) + a.index[size_t(r)] * a.table.stride(0) * int64_t(dtype_size(a.table.dtype));
+      const char* from =
+          static_cast<const char*>(a.table.data) + a.index[size_t(r)] * a.table.stride(0) * int64_t(dtype_size(a.table.dtype));
       convert_floats(from, a.table.dtype, static_cast<char*>(a.out.data) + r * a.out.stride(0) * int64_t(dtype_size(a.out.dtype)),
                      a.out.dtype, n);
     }

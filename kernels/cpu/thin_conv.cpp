@@ -64,10 +64,12 @@ class ThinConv final : public PackedConv {
     return share_bytes(d_, h, w) + aligned(shares_->workspace_bytes(window_rows(h, w), w, alone(ctx)));
   }
 
-  void band(std::span<const void* const> in, void* out, int64_t first, int64_t h, int64_t w, char* scratch, const ExecContext& ctx) const {
+  void band(std::span<const void* const> in, void* out, int64_t first, int64_t h, int64_t w, char* scratch,
+            const ExecContext& ctx) const {
     int64_t rows = window_rows(h, w), start = std::clamp<int64_t>(first - 1, 0, h - rows), row = w * d_.out * kTaps;
     std::vector<const void*> window;
-    for (const void* f : in) window.push_back(f ? static_cast<const char*>(f) + start * w * d_.in * int64_t(dtype_size(d_.compute)) : f);
+    for (const void* f : in)
+      window.push_back(f ? static_cast<const char*>(f) + start * w * d_.in * int64_t(dtype_size(d_.compute)) : f);
     auto* shares = reinterpret_cast<float*>(scratch);
     void* to = shares;
     shares_->run(window, {&to, 1}, rows, w, scratch + share_bytes(d_, h, w), alone(ctx));

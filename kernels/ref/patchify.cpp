@@ -6,7 +6,12 @@ namespace {
 struct PatchGrid {
   int64_t channels, t, h, w, ph, pw;  // h, w in patches
   PatchGrid(const TensorView& latent, int64_t patch_h, int64_t patch_w)
-      : channels(latent.dim(0)), t(latent.dim(1)), h(latent.dim(2) / patch_h), w(latent.dim(3) / patch_w), ph(patch_h), pw(patch_w) {}
+      : channels(latent.dim(0)),
+        t(latent.dim(1)),
+        h(latent.dim(2) / patch_h),
+        w(latent.dim(3) / patch_w),
+        ph(patch_h),
+        pw(patch_w) {}
 };
 
 // fn(token, channel, row in patch, column in patch, offset in the latent)
@@ -19,7 +24,8 @@ void for_each_value(const PatchGrid& g, const TensorView& latent, F&& fn) {
           for (int64_t i = 0; i < g.ph; ++i)
             for (int64_t j = 0; j < g.pw; ++j) {
               fn((t * g.h + y) * g.w + x, c, i, j,
-                 c * latent.stride(0) + t * latent.stride(1) + (y * g.ph + i) * latent.stride(2) + (x * g.pw + j) * latent.stride(3));
+                 c * latent.stride(0) + t * latent.stride(1) + (y * g.ph + i) * latent.stride(2) +
+                     (x * g.pw + j) * latent.stride(3));
             }
 }
 

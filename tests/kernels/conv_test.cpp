@@ -61,8 +61,8 @@ void check(const Case& c) {
   auto ref = make_machine(machine_isa(), 2, {"conv=ref"});
   std::vector<float> want = run_case(*ref, c);
   for (Isa isa : {Isa::generic, machine_isa()}) {
-    SCOPED_TRACE(fmt::format("isa {} in {} out {} k {}x{}x{} space {} at {}x{} {} -> {} acc {}", isa_name(isa), c.desc.in, c.desc.out,
-                             c.desc.kt, c.desc.kh, c.desc.kw, int(c.desc.space), c.h, c.w, dtype_name(c.desc.compute),
+    SCOPED_TRACE(fmt::format("isa {} in {} out {} k {}x{}x{} space {} at {}x{} {} -> {} acc {}", isa_name(isa), c.desc.in,
+                             c.desc.out, c.desc.kt, c.desc.kh, c.desc.kw, int(c.desc.space), c.h, c.w, dtype_name(c.desc.compute),
                              dtype_name(c.desc.result), c.desc.accumulate));
     std::vector<float> first;
     for (int threads : {1, 2, 3}) {

@@ -23,7 +23,9 @@ TEST(DTypes, EveryF16) {
       ASSERT_TRUE(std::isnan(f16_to_f32(f32_to_f16(got)))) << b;
       continue;
     }
-    double want = e == 31 ? sign * std::numeric_limits<double>::infinity() : e ? sign * std::ldexp(1 + m / 1024, e - 15) : sign * std::ldexp(m, -24);
+    double want = e == 31 ? sign * std::numeric_limits<double>::infinity()
+                  : e     ? sign * std::ldexp(1 + m / 1024, e - 15)
+                          : sign * std::ldexp(m, -24);
     ASSERT_EQ(double(got), want) << b;
     ASSERT_EQ(f32_to_f16(got), b);
   }
@@ -184,7 +186,8 @@ TEST(Registry, UnknownNamesListTheKnownOnes) {
     EXPECT_EQ(r.status().code(), Code::kInvalid);
     EXPECT_NE(r.status().message().find("avx512_bf16"), std::string::npos);
   }
-  for (auto [entry, known] : {std::pair<const char*, const char*>{"nrom=ref", "qk_norm_rope"}, {"norm=rfe", "ref"}, {"norm", "ref"}}) {
+  for (auto [entry, known] :
+       {std::pair<const char*, const char*>{"nrom=ref", "qk_norm_rope"}, {"norm=rfe", "ref"}, {"norm", "ref"}}) {
     Env env("ZOETROPE_IMPL", entry);
     auto options = must(registry_options_from_env());
     auto r = make_op_table(options);

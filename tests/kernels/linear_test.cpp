@@ -79,7 +79,8 @@ TEST(Linear, MatchesRef) {
 
 TEST(Linear, StoredTypes) {
   for (DType stored : {DType::f32, DType::bf16, DType::f16}) {
-    for (DType t : {DType::f32, DType::bf16}) check({{96, 130, t, Activation::none}, 40, DType::f32, 0, 0, {64, 66}, stored, false});
+    for (DType t : {DType::f32, DType::bf16})
+      check({{96, 130, t, Activation::none}, 40, DType::f32, 0, 0, {64, 66}, stored, false});
   }
 }
 

@@ -51,9 +51,11 @@ struct Padded {
   }
 };
 
-std::vector<float> run_norm(const Machine& m, NormKind kind, int64_t rows, int64_t cols, DType y_type, DType out_type, int parts) {
+std::vector<float> run_norm(const Machine& m, NormKind kind, int64_t rows, int64_t cols, DType y_type, DType out_type,
+                            int parts) {
   Arena& a = *m.ctx.arena;
-  Padded x(a, DType::f32, rows, cols, 1), y(a, y_type, rows, cols, 2), out(a, out_type, rows, cols, 3), fresh(a, out_type, rows, cols, 3);
+  Padded x(a, DType::f32, rows, cols, 1), y(a, y_type, rows, cols, 2), out(a, out_type, rows, cols, 3),
+      fresh(a, out_type, rows, cols, 3);
   int64_t per_group = parts > 1 ? (rows + 2) / 3 : 0;
   Padded gate(a, DType::f32, 3, cols, 4), scale(a, DType::f32, 3, cols, 5), shift(a, DType::f32, 3, cols, 6);
   NormArgs args{x.view, {}, {}, {}, {}, per_group, kind, true, 1e-6f, out.view};
@@ -161,7 +163,8 @@ TEST(SmallOps, ChannelNorm) {
         for (bool silu : {false, true}) {
           SCOPED_TRACE(fmt::format("{} {} -> {} silu {}", cols, dtype_name(from), dtype_name(to), silu));
           auto run = [&](const Machine& m) {
-            Tensor x = random_tensor(*m.ctx.arena, from, {129, cols}, 1), gamma = random_tensor(*m.ctx.arena, DType::f32, {cols}, 2);
+            Tensor x = random_tensor(*m.ctx.arena, from, {129, cols}, 1),
+                   gamma = random_tensor(*m.ctx.arena, DType::f32, {cols}, 2);
             for (int64_t c = 0; c < cols; ++c) store_float(x.data(), from, 3 * cols + c, 0.f);
             for (int64_t c = 0; c < cols; ++c) store_float(x.data(), from, 4 * cols + c, c % 2 ? 1e15f : -1e15f);
             Tensor out = must(m.ctx.arena->make(to, {129, cols}));
@@ -184,7 +187,8 @@ TEST(SmallOps, Elementwise) {
         for (DType to : kTypes) {
           for (int64_t pad : {0, 5}) {
             auto run = [&](const Machine& m) {
-              Padded a(*m.ctx.arena, from, 129, cols, 1, pad), b(*m.ctx.arena, to, 129, cols, 2, pad), out(*m.ctx.arena, to, 129, cols, 3, pad);
+              Padded a(*m.ctx.arena, from, 129, cols, 1, pad), b(*m.ctx.arena, to, 129, cols, 2, pad),
+                  out(*m.ctx.arena, to, 129, cols, 3, pad);
               elementwise({op, a.view, b.view, out.view}, m.ctx);
               EXPECT_TRUE(out.guard_intact(Padded(*m.ctx.arena, to, 129, cols, 3, pad)));
               return to_floats(out.view);
@@ -246,9 +250,11 @@ TEST(SmallOps, BiasAttention) {
         SCOPED_TRACE(fmt::format("n {} d {} {}", n, d, dtype_name(t)));
         auto run = [&](const Machine& m) {
           auto heads = [&](uint64_t seed) { return random_tensor(*m.ctx.arena, t, {n, 3, d}, seed); };
-          Tensor q = heads(1), k = heads(2), v = heads(3), out = heads(4), bias = random_tensor(*m.ctx.arena, DType::f32, {3, n, n}, 5);
+          Tensor q = heads(1), k = heads(2), v = heads(3), out = heads(4),
+                 bias = random_tensor(*m.ctx.arena, DType::f32, {3, n, n}, 5);
           for (int64_t h = 0; h < 3; ++h) {  // masked keys
-            for (int64_t i = 0; i < n && n > 1; ++i) bias.as<float>()[(h * n + i) * n + (i + 1) % n] = -std::numeric_limits<float>::infinity();
+            for (int64_t i = 0; i < n && n > 1; ++i)
+              bias.as<float>()[(h * n + i) * n + (i + 1) % n] = -std::numeric_limits<float>::infinity();
           }
           auto view = [](const Tensor& x) { return x.view().permute({1, 0, 2}); };
           bias_attention({view(q), view(k), view(v), view(out), bias, 0.3f}, m.ctx);

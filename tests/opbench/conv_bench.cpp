@@ -24,11 +24,14 @@ class PlainConv {
     memory::desc bias({d.out}, memory::data_type::f32, memory::format_tag::a);
     memory::desc dst({1, d.out, 1, h, w}, type, memory::format_tag::ndhwc);
     convolution_forward::primitive_desc pd(
-        convolution_forward::desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias, dst, {1, 1, 1},
-                                  {0, ph, pw}, {0, ph, pw}),
+        convolution_forward::desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias,
+                                  dst, {1, 1, 1}, {0, ph, pw}, {0, ph, pw}),
         engine_);
     conv_ = convolution_forward(pd);
-    args_ = {{DNNL_ARG_SRC, filled(src)}, {DNNL_ARG_WEIGHTS, filled(pd.weights_desc())}, {DNNL_ARG_BIAS, filled(bias)}, {DNNL_ARG_DST, filled(dst)}};
+    args_ = {{DNNL_ARG_SRC, filled(src)},
+             {DNNL_ARG_WEIGHTS, filled(pd.weights_desc())},
+             {DNNL_ARG_BIAS, filled(bias)},
+             {DNNL_ARG_DST, filled(dst)}};
   }
   void run() {
     conv_.execute(stream_, args_);

@@ -37,8 +37,9 @@ int bench(int argc, char** argv) {
     ConvTiming t = time_conv(d, c.h, c.w, outputs, 2, m->ctx);
     const char* space[] = {"", "down", "up"};
     std::printf("%34s %10.1f %9.0f %9.0f %6.3f %6.3f %9.0f %9.0f\n",
-                fmt::format("{} -> {} {}x{}x{} {} {}x{}", c.in, c.out, c.kt, c.k, c.k, space[size_t(c.space)], c.h, c.w).c_str(), t.seconds * 1e6,
-                t.gflops, t.matmul_gflops, t.matmul_share, t.plain_ratio, t.pack_seconds * 1e6, t.first_seconds * 1e6);
+                fmt::format("{} -> {} {}x{}x{} {} {}x{}", c.in, c.out, c.kt, c.k, c.k, space[size_t(c.space)], c.h, c.w).c_str(),
+                t.seconds * 1e6, t.gflops, t.matmul_gflops, t.matmul_share, t.plain_ratio, t.pack_seconds * 1e6,
+                t.first_seconds * 1e6);
   }
   return 0;
 }

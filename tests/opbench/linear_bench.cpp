@@ -8,7 +8,8 @@ namespace zt::opbench {
 
 LinearTiming time_linear(const LinearDesc& d, int64_t rows, double budget_seconds, const ExecContext& ctx) {
   Tensor w = testing::random_tensor(*ctx.arena, DType::bf16, {d.out, d.in}, 1, 0.05f);
-  Tensor b = testing::random_tensor(*ctx.arena, DType::f32, {d.out}, 2), x = testing::random_tensor(*ctx.arena, d.compute, {rows, d.in}, 3);
+  Tensor b = testing::random_tensor(*ctx.arena, DType::f32, {d.out}, 2),
+         x = testing::random_tensor(*ctx.arena, d.compute, {rows, d.in}, 3);
   Tensor y = testing::must(ctx.arena->zeros(d.compute, {rows, d.out}));
   LinearTiming t;
   std::unique_ptr<PackedLinear> packed;

@@ -22,13 +22,14 @@ int bench(int argc, char** argv) {
   auto m = testing::make_machine(detect_isa(), argc > 2 ? std::atoi(argv[2]) : physical_threads());
   std::vector<Shape3> shapes(std::begin(kShapes), std::end(kShapes));
   if (argc > 5) shapes = {{std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])}};
-  std::printf("%s, %d threads, %s\n%24s %10s %9s %9s %6s %9s %9s\n", cpu_name().c_str(), m->ctx.threads, dtype_name(type).data(), "rows x in -> out",
-              "us", "GFLOP/s", "library", "ratio", "pack us", "first us");
+  std::printf("%s, %d threads, %s\n%24s %10s %9s %9s %6s %9s %9s\n", cpu_name().c_str(), m->ctx.threads, dtype_name(type).data(),
+              "rows x in -> out", "us", "GFLOP/s", "library", "ratio", "pack us", "first us");
   for (const Shape3& s : shapes) {
     LinearTiming t = time_linear({s.in, s.out, type, Activation::none}, s.rows, 3, m->ctx);
     double flops = 2e-9 * double(s.rows) * double(s.in) * double(s.out);
-    std::printf("%24s %10.1f %9.0f %9.0f %6.3f %9.0f %9.0f\n", fmt::format("{} x {} -> {}", s.rows, s.in, s.out).c_str(), t.seconds * 1e6,
-                flops / t.seconds, t.library_seconds > 0 ? flops / t.library_seconds : 0, t.ratio, t.pack_seconds * 1e6, t.first_seconds * 1e6);
+    std::printf("%24s %10.1f %9.0f %9.0f %6.3f %9.0f %9.0f\n", fmt::format("{} x {} -> {}", s.rows, s.in, s.out).c_str(),
+                t.seconds * 1e6, flops / t.seconds, t.library_seconds > 0 ? flops / t.library_seconds : 0, t.ratio,
+                t.pack_seconds * 1e6, t.first_seconds * 1e6);
   }
   return 0;
 }
