@@ -35,8 +35,8 @@ test-long: build
 	ctest --test-dir $(BUILD) --output-on-failure -j 1
 	cmake -S . -B $(BUILD)-asan --preset asan && ninja -C $(BUILD)-asan -j $(JOBS)
 	ctest --test-dir $(BUILD)-asan --output-on-failure -j 1
-	cmake -S . -B $(BUILD)-tsan --preset tsan && ninja -C $(BUILD)-tsan -j $(JOBS) test_app_engine
-	ctest --test-dir $(BUILD)-tsan --output-on-failure -R '^app/engine\.'
+	cmake -S . -B $(BUILD)-tsan --preset tsan && ninja -C $(BUILD)-tsan -j $(JOBS) test_app
+	ctest --test-dir $(BUILD)-tsan --output-on-failure -R '^app\.(Engine|Media)'
 
 bench: build
 	$(BUILD)/bin/zoetrope bench ops
