@@ -47,6 +47,7 @@ TensorFile::~TensorFile() {
 Status TensorFile::write(const void* data, size_t bytes) {
   ZT_CHECK(bytes <= left_);
   left_ -= bytes;
+  if (bytes == 0) return ok_status();  // `data` may then be null, which fwrite must not get
   if (std::fwrite(data, 1, bytes, stream_) == bytes) return ok_status();
   return failed("{}: cannot write: {}", file_.path(), std::strerror(errno));
 }

@@ -110,7 +110,7 @@ std::optional<size_t> checked_bytes(std::span<const int64_t> dims, DType t) {
 namespace {
 constexpr size_t kAlign = 64;
 constexpr size_t kPage = 4096;
-// From here on blocks are aligned for huge pages; aligned_alloc maps and unmaps blocks this large directly. Only whole huge
+// From here on blocks are aligned for huge pages; the C library maps and unmaps blocks this large directly. Only whole huge
 // pages are asked for: the tail stays in small ones, or hundreds of weight matrices would waste a megabyte each.
 constexpr size_t kLarge = size_t(4) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
@@ -134,8 +134,8 @@ Result<Tensor> Arena::make(DType t, Shape s) {
     return too_big("memory budget of {:.2f} GiB is used up (a tensor {} of {} needs {:.1f} MiB more); raise --max-memory or choose "
                    "a smaller size", double(budget_) / double(1 << 30), s.str(), dtype_name(t), double(size) / double(1 << 20));
   }
-  void* p = std::aligned_alloc(size >= kLarge ? kHugePage : kAlign, size);
-  if (!p) {
+  void* p = nullptr;
+  if (posix_memalign(&p, size >= kLarge ? kHugePage : kAlign, size) != 0) {
     current_ -= size;
     return too_big("the system has no memory for a tensor {} of {}", s.str(), dtype_name(t));
   }
