@@ -46,8 +46,9 @@ class Pool:
         self.world = World(c["preset"])
 
     def filled(self):
-        """The slots of every process fill in step, so the filled ones are (almost) a prefix."""
-        return np.flatnonzero(self.seed)
+        """The slots of every process fill in step, so the filled ones are (almost) a prefix. A copy is searched: the other
+        process may fill a slot meanwhile, which numpy refuses to see."""
+        return np.flatnonzero(np.array(self.seed))
 
     def stats(self):
         """Per-channel mean and deviation; from here they go into the VAE's config."""
