@@ -36,7 +36,8 @@ Result<bench::Report> run_bench(const BenchOptions& o, const ExecContext& ctx, D
     s.model = o.shape;
     if (!o.size.empty()) ZT_RETURN_IF_ERROR(read_size(o.size, s.width, s.height));
     if (o.frames > 0) s.frames = o.frames;
-    s.transformer = o.part != "decode", s.decode = o.part != "transformer";
+    auto has = [&](const char* part) { return o.part == part || (o.part == "both" && std::string(part) != "tiled"); };
+    s.transformer = has("transformer"), s.decode = has("decode"), s.tiled = has("tiled");
     return bench::bench_real(s, ctx, type, o.rounds);
   }
   ClipShape clip;
@@ -71,7 +72,8 @@ std::function<int()> setup_bench(CLI::App& app) {
   app.add_option("--shape", o->shape, "render: a real model's size with random weights: wan2.1-t2v-1.3b or wan2.1-t2v-14b");
   app.add_option("--size", o->size, "render: WIDTHxHEIGHT");
   app.add_option("--frames", o->frames, "render: frames, 4 n + 1")->check(CLI::Range(1, 100000));
-  app.add_option("--part", o->part, "render --shape: transformer, decode or both")->check(CLI::IsMember({"transformer", "decode", "both"}));
+  app.add_option("--part", o->part, "render --shape: transformer, decode, tiled (decode) or both of the first")
+      ->check(CLI::IsMember({"transformer", "decode", "tiled", "both"}));
   app.add_flag("--json", o->json, "print JSON");
   return [o] { return bench_main(*o); };
 }

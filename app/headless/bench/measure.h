@@ -48,7 +48,7 @@ Report bench_attention(const ExecContext& ctx, DType type, int rounds);
 struct RealShape {
   std::string model = "wan2.1-t2v-1.3b";
   int64_t width = 256, height = 256, frames = 17;
-  bool transformer = true, decode = true;
+  bool transformer = true, decode = true, tiled = false;
 };
 Result<Report> bench_real(const RealShape& shape, const ExecContext& ctx, DType type, int rounds);
 

@@ -100,6 +100,14 @@ Status add_transformer(Report& report, const RealModel& m, const Shape& latent, 
   return {};
 }
 
+nlohmann::json decode_facts(const VaeMemory& memory, size_t weights, size_t before, const ExecContext& ctx) {
+  return {{"weights_gb", gb(weights)},
+          {"estimate_gb", gb(memory.total())},
+          {"working_gb", gb(memory.cache + memory.activations)},
+          {"arena_peak_gb", gb(ctx.arena->peak() - before)},
+          {"rss_peak_gb", peak_rss_gb()}};
+}
+
 Status add_decode(Report& report, const RealModel& m, const Shape& latent, const ExecContext& outer, DType type) {
   Profiler profiler;
   ExecContext ctx = outer;
@@ -132,12 +140,24 @@ Status add_decode(Report& report, const RealModel& m, const Shape& latent, const
     l->matmul_gflops = peak, l->implementation = std::string(dtype_name(type));
     report.lines.push_back(*l);
   }
-  VaeMemory memory = vae_decode_memory(m.vae, latent[2], latent[3], type, ctx);
-  report.facts["decode"] = {{"weights_gb", gb(vae->weight_bytes())},
-                            {"estimate_gb", gb(memory.total())},
-                            {"working_gb", gb(memory.cache + memory.activations)},
-                            {"arena_peak_gb", gb(ctx.arena->peak() - before)},
-                            {"rss_peak_gb", peak_rss_gb()}};
+  report.facts["decode"] = decode_facts(vae_decode_memory(m.vae, latent[2], latent[3], type, ctx), vae->weight_bytes(), before, ctx);
+  return {};
+}
+
+// The spatially tiled decode that takes over where the exact one does not fit.
+Status add_tiled(Report& report, const RealModel& m, const Shape& latent, const ExecContext& ctx, DType type) {
+  ctx.arena->reset_peak();
+  size_t before = ctx.arena->current();
+  WeightStore store = WeightStore::synthetic(2);
+  ZT_ASSIGN_OR_RETURN(auto vae, VaeDecoder::load(m.vae, store, type, ctx));
+  Tensor z = noise(latent, ctx);
+  int64_t frames = 0;
+  auto begin = std::chrono::steady_clock::now();
+  ZT_RETURN_IF_ERROR(decode_tiled(*vae, m.vae, z, [&](const TensorView&) -> Status { return ++frames, Status(); }, ctx));
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  report.lines.push_back({fmt::format("tiled decode, {} frames of {}x{}", frames, latent[3] * 8, latent[2] * 8), std::string(dtype_name(type)), seconds, 0, 0});
+  VaeMemory memory = vae_tiled_memory(m.vae, latent[2], latent[3], latent[1], type, ctx);
+  report.facts["tiled"] = decode_facts(memory, vae->weight_bytes(), before, ctx);
   return {};
 }
 
@@ -152,6 +172,7 @@ Result<Report> bench_real(const RealShape& shape, const ExecContext& ctx, DType 
   Report report{fmt::format("render, {} at {}x{}x{}", shape.model, shape.width, shape.height, shape.frames), machine_facts(ctx), {}};
   if (shape.transformer) ZT_RETURN_IF_ERROR(add_transformer(report, m, latent, ctx, type, rounds));
   if (shape.decode) ZT_RETURN_IF_ERROR(add_decode(report, m, latent, ctx, type));
+  if (shape.tiled) ZT_RETURN_IF_ERROR(add_tiled(report, m, latent, ctx, type));
   return report;
 }
 
