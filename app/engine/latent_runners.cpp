@@ -2,30 +2,17 @@
 #include <algorithm>
 
 #include "app/engine/clip_output.h"
-#include "app/engine/runners.h"
+#include "app/engine/stage_runner.h"
 #include "app/media/clip_reader.h"
 #include "app/session/job_text.h"
 
 namespace zt {
 namespace {
 
-// A runner whose body returns a Status.
-class StageRunner : public JobRunner {
- public:
-  explicit StageRunner(std::shared_ptr<ModelHost> host) : host_(std::move(host)) {}
-  JobResult run(const JobSpec& spec, const JobControl& control) final {
-    JobResult result;
-    result.spec = spec;
-    JobClock clock(control, result);
-    Status s = stage(spec, control, clock, result);
-    clock.end();
-    result.code = exit_code(s.code()), result.error = s.message();
-    return result;
-  }
-
+// A stage that ends in one file of one tensor.
+class TensorRunner : public StageRunner {
  protected:
-  virtual Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) = 0;
-  ModelHost& host() { return *host_; }
+  using StageRunner::StageRunner;
 
   // Writes one tensor and names it.
   Status save(const PreparedJob& job, const std::string& name, const std::vector<int64_t>& shape, const TensorView& data,
@@ -42,14 +29,11 @@ class StageRunner : public JobRunner {
     result.files.push_back(job.spec.output);
     return ok_status();
   }
-
- private:
-  std::shared_ptr<ModelHost> host_;
 };
 
-class EmbedRunner final : public StageRunner {
+class EmbedRunner final : public TensorRunner {
  public:
-  using StageRunner::StageRunner;
+  using TensorRunner::TensorRunner;
   Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::embed, control));
     result.spec = job.spec;
@@ -72,9 +56,9 @@ class EmbedRunner final : public StageRunner {
   }
 };
 
-class EncodeRunner final : public StageRunner {
+class EncodeRunner final : public TensorRunner {
  public:
-  EncodeRunner(std::shared_ptr<ModelHost> host, std::string input) : StageRunner(std::move(host)), input_(std::move(input)) {}
+  EncodeRunner(std::shared_ptr<ModelHost> host, std::string input) : TensorRunner(std::move(host)), input_(std::move(input)) {}
   Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::encode, control));
     JobSpec& s = job.spec;

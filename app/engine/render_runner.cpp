@@ -4,7 +4,7 @@
 #include "app/engine/explain.h"
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
-#include "app/engine/runners.h"
+#include "app/engine/stage_runner.h"
 #include "app/session/job_text.h"
 
 namespace zt {
@@ -82,36 +82,26 @@ Result<Tensor> stored_embeds(std::string_view field, const std::string& path, co
   return all;
 }
 
-class RenderRunner final : public JobRunner {
+class RenderRunner final : public StageRunner {
  public:
-  RenderRunner(std::shared_ptr<ModelHost> host, bool explain) : host_(std::move(host)), explain_(explain) {}
-
-  JobResult run(const JobSpec& spec, const JobControl& control) override {
-    JobResult result;
-    result.spec = spec;
-    JobClock clock(control, result);
-    Status s = render(spec, control, clock, result);
-    clock.end();
-    result.code = exit_code(s.code()), result.error = s.message();
-    return result;
-  }
+  RenderRunner(std::shared_ptr<ModelHost> host, bool explain) : StageRunner(std::move(host)), explain_(explain) {}
 
  private:
-  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) {
+  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
     Plan p;
-    ZT_ASSIGN_OR_RETURN(p.job, host_->begin(spec, JobKind::render, control));
+    ZT_ASSIGN_OR_RETURN(p.job, host().begin(spec, JobKind::render, control));
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host_->places().version));
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host().places().version));
     clock.enter(JobState::loading);
-    ZT_RETURN_IF_ERROR(plan_render(*host_, p, control, result));
-    const ExecContext& ctx = host_->ctx();
+    ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));
+    const ExecContext& ctx = host().ctx();
     const ModelFolder& model = p.pipeline->model();
     std::unique_ptr<TensorFile> saved;
     if (!s.save_latents.empty()) {
       std::vector<int64_t> shape = {p.latent[0], p.latent[1], p.latent[2], p.latent[3]};
-      std::string settings = s.no_metadata ? "" : settings_document(s, host_->places().version).dump();
+      std::string settings = s.no_metadata ? "" : settings_document(s, host().places().version).dump();
       ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings));
     }
     std::optional<PendingFile> report;
@@ -180,7 +170,7 @@ class RenderRunner final : public JobRunner {
     if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
     if (report) {
       clock.end();
-      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host_->places().version, records, result)));
+      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, records, result)));
       ZT_RETURN_IF_ERROR(report->commit());
       result.files.push_back(s.report);
     }
@@ -189,7 +179,6 @@ class RenderRunner final : public JobRunner {
 
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
 
-  std::shared_ptr<ModelHost> host_;
   bool explain_;
 };
 

@@ -34,14 +34,14 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   return e;
 }
 
-Status TextToVideo::verify(size_t value_bytes) const {
+Status TextToVideo::verify(size_t value_bytes) {
   auto transformer = [&](WeightStore& s) { return check_transformer_weights(model_.transformer_config, s); };
   auto vae = [&](WeightStore& s) { return check_vae_weights(model_.vae_config, s); };
   auto text = [&](WeightStore& s) { return check_text_weights(model_.text_config, s); };
   auto part = [&](const std::string& path, auto&& check) -> Status {
     ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(path));
     ZT_RETURN_IF_ERROR(check(store));
-    return store.bytes() <= value_bytes ? store.check_finite() : ok_status();
+    return store.bytes() <= value_bytes ? check_values(path, store) : ok_status();
   };
   ZT_RETURN_IF_ERROR(part(model_.transformer, transformer));
   ZT_RETURN_IF_ERROR(part(model_.vae, vae));

@@ -12,12 +12,6 @@
 namespace zt {
 namespace {
 
-Result<WeightStore> open_checked(const std::string& path) {
-  ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(path));
-  ZT_RETURN_IF_ERROR(store.check_finite());
-  return store;
-}
-
 Status cancelled(std::string_view what) { return {Code::kCancelled, fmt::format("cancelled while {}", what)}; }
 
 // Index of the first value that is NaN or infinite, or -1.
@@ -73,6 +67,19 @@ bool TextToVideo::keep_all() const {
   constexpr size_t kSmall = size_t(512) << 20;
   size_t all = transformer_weight_bytes(model_.transformer_config, compute_) + text_memory(model_.text_config, 1, compute_).weights;
   return all <= kSmall;
+}
+
+Status TextToVideo::check_values(const std::string& path, const WeightStore& store) {
+  if (finite_.count(path)) return {};
+  ZT_RETURN_IF_ERROR(store.check_finite());
+  finite_.insert(path);
+  return {};
+}
+
+Result<WeightStore> TextToVideo::open_checked(const std::string& path) {
+  ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(path));
+  ZT_RETURN_IF_ERROR(check_values(path, store));
+  return store;
 }
 
 Status TextToVideo::load_text(const ExecContext& ctx) {

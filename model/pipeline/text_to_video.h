@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,7 +88,7 @@ class TextToVideo {
 
   // Every part's tensor names and shapes, and whether its values are finite for parts of at most `value_bytes`, without
   // rendering: what `models verify` does in full, and a render before its first step for all but the largest parts.
-  Status verify(size_t value_bytes = std::numeric_limits<size_t>::max()) const;
+  Status verify(size_t value_bytes = std::numeric_limits<size_t>::max());
 
   // Loads what a stage needs ahead of time; the stages call it themselves. Weights that are not finite are kBadModel.
   Status load_text(const ExecContext& ctx);
@@ -101,6 +102,10 @@ class TextToVideo {
   TextToVideo() = default;
   // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
   bool keep_all() const;
+  // Reads the values of the weights at `path`, unless that was done before: once a model, not once a job and stage.
+  Status check_values(const std::string& path, const WeightStore& store);
+  Result<WeightStore> open_checked(const std::string& path);
+  std::set<std::string> finite_;  // paths whose values are known to be finite
   ModelFolder model_;
   DType compute_ = DType::f32;
   std::unique_ptr<Tokenizer> tokenizer_;
