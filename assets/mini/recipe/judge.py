@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from judge_net import Judge, score, tally
 from judge_test import trial
-from samples import held_out_prompts
+from samples import clip_arguments, clips, held_out_prompts, load
 
 
 def read_clip(folder, i):
@@ -42,13 +42,7 @@ def main():
     ap.add_argument("--two", type=int, default=60, help="prompts with two")
     ap.add_argument("--trials", type=int, default=400, help="rendered clips for the judge's own test")
     ap.add_argument("--no-assert", action="store_true", help="report, but do not insist on, the judge's own figures")
-    ap.add_argument("--cfg", type=float, default=4.0)
-    ap.add_argument("--steps", type=int, default=20)
-    ap.add_argument("--width", type=int, default=128)
-    ap.add_argument("--height", type=int, default=128)
-    ap.add_argument("--frames", type=int, default=33)
-    ap.add_argument("--seed", type=int, default=0)
-    ap.add_argument("--batch", type=int, default=4)
+    clip_arguments(ap)
     a = ap.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     todo = held_out_prompts(a.one) + held_out_prompts(a.two, count=2, seed=920_000_000)
@@ -60,11 +54,7 @@ def main():
     print(json.dumps(res), flush=True)
     answers = []
     if a.model:
-        from samples import load, run
-        pipe = load(a.model)
-        for i in range(0, len(todo), a.batch):
-            clips = run(pipe, [c for c, _ in todo[i:i + a.batch]], a.seed + i, a.width, a.height, a.frames, a.steps, a.cfg)
-            answers += [j(v) for v in clips]
+        answers = [j(v) for v in clips(load(a.model), [c for c, _ in todo], a)]
     elif a.clips:
         answers = [j(read_clip(a.clips, i)) for i in range(len(todo))]
     scores = [score(g, s) for g, (_, s) in zip(answers, todo)]

@@ -34,12 +34,8 @@ def held_out_prompts(n, count=1, seed=910_000_000, preset="core"):
     return [(c, s) for _, s, c in (world.text(seed + i, count=count, full=True) for i in range(n))]
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("--model", required=True)
-    ap.add_argument("--out", required=True, help="PNG")
-    ap.add_argument("--prompts", default=None, help="text file, one prompt a line")
-    ap.add_argument("--count", type=int, default=40)
+def clip_arguments(ap):
+    """What every program that makes clips asks for; `clips` reads it."""
     ap.add_argument("--cfg", type=float, default=4.0)
     ap.add_argument("--steps", type=int, default=20)
     ap.add_argument("--width", type=int, default=128)
@@ -47,14 +43,28 @@ def main():
     ap.add_argument("--frames", type=int, default=33)
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--batch", type=int, default=4)
+
+
+def clips(pipe, prompts, a):
+    """A clip a prompt, in order, made --batch at a time; prompt i has seed --seed + i."""
+    for i in range(0, len(prompts), a.batch):
+        yield from run(pipe, prompts[i:i + a.batch], a.seed + i, a.width, a.height, a.frames, a.steps, a.cfg)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--model", required=True)
+    ap.add_argument("--out", required=True, help="PNG")
+    ap.add_argument("--prompts", default=None, help="text file, one prompt a line")
+    ap.add_argument("--count", type=int, default=40)
+    clip_arguments(ap)
     ap.add_argument("--columns", type=int, default=5)
     a = ap.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     prompts = [l.strip() for l in open(a.prompts) if l.strip()] if a.prompts else [c for c, _ in held_out_prompts(a.count)]
     prompts, pipe, rows, t = prompts[:a.count], load(a.model), [], time.time()
-    for i in range(0, len(prompts), a.batch):
-        for v in run(pipe, prompts[i:i + a.batch], a.seed + i, a.width, a.height, a.frames, a.steps, a.cfg):
-            rows.append(list(v[np.linspace(0, len(v) - 1, a.columns).astype(int)]))
+    for v in clips(pipe, prompts, a):
+        rows.append(list(v[np.linspace(0, len(v) - 1, a.columns).astype(int)]))
     print(json.dumps(dict(sheet=a.out, prompts=prompts, seconds_a_clip=round((time.time() - t) / len(rows), 2))))
     half = (len(rows) + 1) // 2
     blank = [np.full_like(rows[0][0], 255)] * a.columns
