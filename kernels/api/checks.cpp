@@ -78,6 +78,70 @@ void check_args(const GatherRowsArgs& a) {
   for (int32_t i : a.index) ZT_CHECK(i >= 0 && i < a.table.dim(0));
 }
 
+namespace {
+
+bool is_floats(const TensorView& v, const Shape& shape) { return v.dtype == DType::f32 && v.shape == shape && v.dense(); }
+
+// [.., N, D] of f32 or bf16 with the last axis contiguous.
+bool is_heads(const TensorView& v, const Shape& shape) {
+  return is_float(v) && v.shape == shape && (v.stride(-1) == 1 || v.dim(-1) <= 1);
+}
+
+}  // namespace
+
+void check_args(const PoolBlocksArgs& a) {
+  ZT_CHECK(a.blocks && a.x.rank() == 3 && is_heads(a.x, a.x.shape) && a.blocks->tokens() == a.x.dim(1));
+  ZT_CHECK(is_floats(a.out, {a.x.dim(0), a.blocks->count(), a.x.dim(2)}));
+  if (a.order && a.order->sets > 0) ZT_CHECK(int64_t(a.order->order.size()) == a.order->sets * a.x.dim(1));
+}
+
+void check_args(const BlockScoresArgs& a) {
+  ZT_CHECK(a.q.rank() == 3 && a.k.rank() == 3 && is_floats(a.q, a.q.shape) && is_floats(a.k, {a.q.dim(0), a.k.dim(1), a.q.dim(2)}));
+  ZT_CHECK(is_floats(a.out, {a.q.dim(0), a.q.dim(1), a.k.dim(1)}));
+  ZT_CHECK(a.share.empty() || int64_t(a.share.size()) == a.k.dim(1));
+}
+
+void check_args(const SelectBlocksArgs& a) {
+  ZT_CHECK(a.scores.rank() == 3 && is_floats(a.scores, a.scores.shape));
+  ZT_CHECK(a.map.dtype == DType::u8 && a.map.dense() && a.map.shape == a.scores.shape);
+  ZT_CHECK(a.count.size() == 1 || int64_t(a.count.size()) == a.scores.dim(0));
+}
+
+void check_args(const KeptMassArgs& a) {
+  ZT_CHECK(a.mass.rank() == 3 && is_floats(a.mass, a.mass.shape));
+  ZT_CHECK(a.map.dtype == DType::u8 && a.map.dense() && a.map.shape == a.mass.shape);
+  ZT_CHECK(int64_t(a.kept.size()) == a.mass.dim(0) && a.total.size() == a.kept.size());
+}
+
+void check_args(const HeadErrorsArgs& a) {
+  ZT_CHECK(a.a.rank() == 3 && is_heads(a.a, a.a.shape) && is_heads(a.b, a.a.shape));
+  ZT_CHECK(int64_t(a.error.size()) == a.a.dim(0) && a.norm.size() == a.error.size());
+}
+
+void check_args(const MergePartialsArgs& a) {
+  const Shape& s = a.out.shape;
+  ZT_CHECK(a.out.rank() == 4 && is_heads(a.out, s) && is_heads(a.out0, s) && is_heads(a.out1, s));
+  Shape rows{s[0], s[1], s[2]};
+  ZT_CHECK(is_floats(a.lse0, rows) && is_floats(a.lse1, rows) && (!a.lse || is_floats(a.lse, rows)));
+}
+
+void check_attention(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a) {
+  ZT_CHECK(plan.model_heads() == 0 || plan.model_heads() == p.heads);
+  auto tensor = [&](const TensorView& t, int64_t tokens) {
+    ZT_CHECK(t.dtype == p.dtype && t.shape == (Shape{p.batch, p.heads, tokens, p.head_dim}) && (p.head_dim == 1 || t.stride(3) == 1));
+  };
+  tensor(a.q, plan.nq()), tensor(a.k, plan.nk());
+  ZT_CHECK(bool(a.v) == bool(a.out));
+  if (a.out) tensor(a.v, plan.nk()), tensor(a.out, plan.nq());
+  auto rows = [&](const TensorView& t) { return t.dtype == DType::f32 && t.dense() && t.count() == p.batch * p.heads * plan.nq(); };
+  ZT_CHECK((!a.lse || rows(a.lse)) && (!a.mass_lse || rows(a.mass_lse)));
+  ZT_CHECK(p.block_mass == bool(a.block_mass));
+  if (a.block_mass) ZT_CHECK(is_floats(a.block_mass, {p.batch, p.heads, plan.parts().q.count(), plan.parts().k.count()}));
+  if (a.out && plan.has_linear() && plan.parts().linear->projection) {
+    ZT_CHECK(is_floats(a.proj_weight, {p.head_dim, p.head_dim}) && is_vector(a.proj_bias, p.head_dim));
+  }
+}
+
 void check_pack(const LinearDesc& d, std::span<const LinearRows> rows) {
   ZT_CHECK(d.in > 0 && d.out > 0 && (d.compute == DType::f32 || d.compute == DType::bf16));
   int64_t out = 0;

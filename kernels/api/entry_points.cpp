@@ -5,6 +5,8 @@
 #include "kernels/api/linear.h"
 #include "kernels/api/op_table.h"
 #include "kernels/api/ops.h"
+#include "kernels/api/select.h"
+#include "kernels/plan/plan_build.h"
 
 namespace zt {
 
@@ -76,5 +78,16 @@ void affine_sum(const AffineSumArgs& a, const ExecContext& ctx) { checked(ctx.op
 void patchify(const PatchifyArgs& a, const ExecContext& ctx) { checked(ctx.ops->patchify, a, ctx); }
 void unpatchify(const UnpatchifyArgs& a, const ExecContext& ctx) { checked(ctx.ops->unpatchify, a, ctx); }
 void gather_rows(const GatherRowsArgs& a, const ExecContext& ctx) { checked(ctx.ops->gather_rows, a, ctx); }
+void pool_blocks(const PoolBlocksArgs& a, const ExecContext& ctx) { checked(ctx.ops->pool_blocks, a, ctx); }
+void block_scores(const BlockScoresArgs& a, const ExecContext& ctx) { checked(ctx.ops->block_scores, a, ctx); }
+void select_blocks(const SelectBlocksArgs& a, const ExecContext& ctx) { checked(ctx.ops->select_blocks, a, ctx); }
+void kept_mass(const KeptMassArgs& a, const ExecContext& ctx) { checked(ctx.ops->kept_mass, a, ctx); }
+void head_errors(const HeadErrorsArgs& a, const ExecContext& ctx) { checked(ctx.ops->head_errors, a, ctx); }
+void merge_partials(const MergePartialsArgs& a, const ExecContext& ctx) { checked(ctx.ops->merge_partials, a, ctx); }
+
+Result<PlanPtr> plan_from_classes(PlanParts parts, const TensorView& map) {
+  ZT_CHECK(map.rank() == 3 && map.dense() && map.device == Device::cpu);
+  return plan_from_class_map(std::move(parts), {map.as<uint8_t>(), size_t(map.count())});
+}
 
 }  // namespace zt

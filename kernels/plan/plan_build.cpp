@@ -166,6 +166,29 @@ Result<PlanPtr> plan_from_block_map(PlanParts p, std::span<const int32_t> map) {
   return AttentionPlan::make(std::move(p));
 }
 
+Result<PlanPtr> plan_from_class_map(PlanParts p, std::span<const uint8_t> map) {
+  auto began = std::chrono::steady_clock::now();
+  int64_t rows = p.heads * p.q.count(), cols = p.k.count();
+  if (int64_t(map.size()) != rows * cols) return invalid("plan: a class map of {} entries, expected {} x {}", map.size(), rows, cols);
+  LinearPart* listed = p.linear && p.linear->scope == LinearScope::listed ? &*p.linear : nullptr;
+  p.dense = false;
+  p.row_offsets = {0};
+  p.cols.clear(), p.mask_of.clear(), p.mask_words.clear();
+  if (listed) listed->row_offsets = {0}, listed->cols.clear();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      uint8_t kind = map[size_t(r * cols + c)];
+      if (kind == 0) continue;
+      if (kind > 2 || (kind == 2 && !listed)) return invalid("plan: class map holds {} at row {}, block {}", kind, r, c);
+      (kind == 1 ? p.cols : listed->cols).push_back(int32_t(c));
+    }
+    p.row_offsets.push_back(int64_t(p.cols.size()));
+    if (listed) listed->row_offsets.push_back(int64_t(listed->cols.size()));
+  }
+  p.planning_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return AttentionPlan::make(std::move(p));
+}
+
 Result<PlanPtr> plan_band(int64_t n, int64_t half_width, int block) {
   PlanParts p;
   p.q = p.k = Blocks::uniform(n, block);

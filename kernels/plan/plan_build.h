@@ -27,6 +27,10 @@ Result<PlanPtr> plan_from_mask(PlanParts parts, std::span<const uint8_t> mask);
 // map [heads, q blocks, k blocks]: 0 = left out, 1 = whole, m + 2 = mask m of parts.mask_words.
 Result<PlanPtr> plan_from_block_map(PlanParts parts, std::span<const int32_t> map);
 
+// map [heads, q blocks, k blocks] (or one set of lists): 1 = kept whole, 2 = listed for the linear part (of scope
+// `listed`), 0 = neither.
+Result<PlanPtr> plan_from_class_map(PlanParts parts, std::span<const uint8_t> map);
+
 // Keys within `half_width` tokens of the query, on one axis of n tokens.
 Result<PlanPtr> plan_band(int64_t n, int64_t half_width, int block);
 

@@ -6,6 +6,7 @@
 #include "kernels/api/conv.h"
 #include "kernels/api/linear.h"
 #include "kernels/api/ops.h"
+#include "kernels/api/select.h"
 
 namespace zt {
 
@@ -18,6 +19,12 @@ void ref_affine_sum(const AffineSumArgs& a, const ExecContext& ctx);
 void ref_patchify(const PatchifyArgs& a, const ExecContext& ctx);
 void ref_unpatchify(const UnpatchifyArgs& a, const ExecContext& ctx);
 void ref_gather_rows(const GatherRowsArgs& a, const ExecContext& ctx);
+void ref_pool_blocks(const PoolBlocksArgs& a, const ExecContext& ctx);
+void ref_block_scores(const BlockScoresArgs& a, const ExecContext& ctx);
+void ref_select_blocks(const SelectBlocksArgs& a, const ExecContext& ctx);
+void ref_kept_mass(const KeptMassArgs& a, const ExecContext& ctx);
+void ref_head_errors(const HeadErrorsArgs& a, const ExecContext& ctx);
+void ref_merge_partials(const MergePartialsArgs& a, const ExecContext& ctx);
 std::shared_ptr<const LinearBackend> make_ref_linear();
 std::shared_ptr<const ConvBackend> make_ref_conv();
 

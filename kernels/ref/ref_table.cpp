@@ -21,6 +21,12 @@ void add_ref_ops(OpTable& t) {
   add(t.patchify, ref_patchify);
   add(t.unpatchify, ref_unpatchify);
   add(t.gather_rows, ref_gather_rows);
+  add(t.pool_blocks, ref_pool_blocks);
+  add(t.block_scores, ref_block_scores);
+  add(t.select_blocks, ref_select_blocks);
+  add(t.kept_mass, ref_kept_mass);
+  add(t.head_errors, ref_head_errors);
+  add(t.merge_partials, ref_merge_partials);
   t.linear.push_back(make_ref_linear());
   t.conv.push_back(make_ref_conv());
 }

@@ -7,6 +7,7 @@
 #include "kernels/api/attention.h"
 #include "kernels/api/conv.h"
 #include "kernels/api/linear.h"
+#include "kernels/api/select.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/ref/ref.h"
 
@@ -33,6 +34,12 @@ void for_each_op(Table& t, F&& fn) {
   fn("unpatchify", t.unpatchify);
   fn("gather_rows", t.gather_rows);
   fn("affine_sum", t.affine_sum);
+  fn("pool_blocks", t.pool_blocks);
+  fn("block_scores", t.block_scores);
+  fn("select_blocks", t.select_blocks);
+  fn("kept_mass", t.kept_mass);
+  fn("head_errors", t.head_errors);
+  fn("merge_partials", t.merge_partials);
   fn("linear", t.linear);
   fn("conv", t.conv);
   fn("attention", t.attention);

@@ -4,6 +4,11 @@
 
 namespace zt {
 
+Status AttentionPolicy::restore(std::string_view state) {
+  if (state.empty()) return {};
+  return invalid("{} remembers nothing, but its saved state holds {} bytes", name(), state.size());
+}
+
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
   for (auto* hook : hooks) hook->before(site, args.q, args.k, args.v, ctx);
   PlanPtr plan = fixed_plan;
@@ -13,6 +18,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
     in.site = site;
     in.heads = args.q.dim(1);
     in.q = args.q, in.k = args.k, in.v = args.v;
+    in.projection = bool(args.proj_weight);
     ZT_ASSIGN_OR_RETURN(plan, policy_->plan(in, ctx));
   }
   double plan_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/api/attention.h"
@@ -28,18 +29,18 @@ class AttentionHook {
   virtual void after(const Site&, const AttentionPlan&, const AttentionArgs&, const ExecContext&) {}
 };
 
-// What a policy must see before it plans; each includes the ones before it.
+// What a policy must see before it plans; each includes the one before it.
 enum class PolicyNeeds : uint8_t {
   nothing,    // the grid settles the plan
   qk,         // the queries and keys of this call
-  lse,        // the log-sum-exp of a dense pass
-  block_mass  // its probabilities summed per block pair
+  block_mass  // a pass over all of them: probabilities summed per block pair, log-sum-exps
 };
 
 struct PolicyInput {
   Site site;
   int64_t heads = 1;
   TensorView q, k, v;         // [B, H, N, D]; empty where only the grid is known
+  bool projection = false;    // the model has proj_l weights in this layer, for a linear part
   bool past_warm_up = false;  // what the method itself does, whatever its dense steps and layers
 };
 
@@ -51,6 +52,10 @@ class AttentionPolicy {
   virtual std::string_view name() const = 0;
   virtual PolicyNeeds needs() const { return PolicyNeeds::nothing; }
   virtual Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) = 0;
+  // What it remembers, for a checkpoint: bytes that restore() of the same SPEC takes back, to plan on as if it had never
+  // stopped. Hostile input is refused with one line and changes nothing.
+  virtual std::string save() const { return {}; }
+  virtual Status restore(std::string_view state);
 };
 
 struct AttentionRecord {  // one line of --report

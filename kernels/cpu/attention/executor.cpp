@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/api/checks.h"
 #include "kernels/api/op_table.h"
 #include "kernels/core/parallel.h"
 #include "kernels/cpu/attention/tile.h"
@@ -286,6 +287,7 @@ class TileExecutor final : public AttentionExecutor {
       return fmt::format("the plan is made for {} heads, the problem has {}", plan.model_heads(), p.heads);
     }
     if (plan.has_linear()) return "has no linear part";
+    if (p.block_mass) return "does not sum block mass";
     return {};
   }
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {
@@ -293,18 +295,13 @@ class TileExecutor final : public AttentionExecutor {
   }
   void run(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& a, void* workspace,
            const ExecContext& ctx) const override {
-    check(a.q, p, plan.nq()), check(a.k, p, plan.nk()), check(a.v, p, plan.nk()), check(a.out, p, plan.nq());
-    ZT_CHECK(!a.lse || (a.lse.dtype == DType::f32 && a.lse.dense() && a.lse.count() == p.batch * p.heads * plan.nq()));
+    check_attention(plan, p, a);
     ZT_CHECK(reinterpret_cast<uintptr_t>(workspace) % kAlign == 0);
     Run(t_, plan, p, a, static_cast<char*>(workspace), ctx.threads).all();
   }
 
  private:
   const TileKernel& t_;
-  static void check(const TensorView& t, const AttentionProblem& p, int64_t tokens) {
-    ZT_CHECK(t.dtype == p.dtype && t.rank() == 4 && t.dim(0) == p.batch && t.dim(1) == p.heads && t.dim(2) == tokens);
-    ZT_CHECK(t.dim(3) == p.head_dim && (p.head_dim == 1 || t.stride(3) == 1));
-  }
 };
 
 }  // namespace
