@@ -68,7 +68,8 @@ class PlainProgress {
 
 class Console {
  public:
-  explicit Console(const JobOptions& o) : options_(o), plain_(isatty(STDERR_FILENO) != 0) {}
+  Console(const JobOptions& o, std::function<void(const JobResult&)> on_result)
+      : options_(o), on_result_(std::move(on_result)), plain_(isatty(STDERR_FILENO) != 0) {}
 
   // True when the event was the result.
   bool show(const Event& e) {
@@ -86,6 +87,10 @@ class Console {
     const auto& r = std::get<JobResult>(e.payload);
     code_ = int(r.code);
     if (r.code != ExitCode::done) print_error(r.error);
+    if (on_result_) {
+      on_result_(r);
+      return true;
+    }
     bool record = options_.json || options_.progress == ProgressMode::jsonl;
     if (record) print_result(result_record(e.request, r).dump() + "\n");
     if (!record && r.code == ExitCode::done && !r.files.empty()) print_result(r.files.back() + "\n");
@@ -112,6 +117,7 @@ class Console {
   }
 
   const JobOptions& options_;
+  std::function<void(const JobResult&)> on_result_;
   PlainProgress plain_;
   int code_ = int(ExitCode::failed);
 };
@@ -123,7 +129,7 @@ Result<std::shared_ptr<ModelHost>> make_host() {
   return std::make_shared<ModelHost>(std::move(machine), find_places());
 }
 
-int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options) {
+int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options, std::function<void(const JobResult&)> on_result) {
   // Blocked before the first thread starts, so that every thread inherits it and the signals are read here alone.
   sigset_t stop;
   sigemptyset(&stop);
@@ -137,7 +143,7 @@ int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options) {
     return int(ExitCode::failed);
   }
 
-  Console console(options);
+  Console console(options, std::move(on_result));
   Engine engine(std::move(runner), [fd = wakeups.fd] {
     uint64_t one = 1;
     (void)!write(fd, &one, sizeof one);  // full means a wakeup is pending already
