@@ -111,10 +111,10 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
   ZT_CHECK(sampler && rng);  // validate knows the same names
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
-  if (job.attention->name() != "dense" && s.min_recall > 0)
-    return invalid("min_recall: cannot be promised for {}", job.attention->name());
-  if (job.attention->name() != "dense" && s.min_psnr > 0)
-    return invalid("min_psnr: cannot be promised for {}", job.attention->name());
+  if (job.attention->name() != "dense" && s.min_psnr > 0) {
+    return invalid("min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
+                   job.attention->name());
+  }
   if (s.checkpoint_every > 0)
     notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
 

@@ -6,6 +6,7 @@
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
 #include "app/session/job_text.h"
+#include "model/dit/recall.h"
 
 namespace zt {
 namespace {
@@ -18,6 +19,9 @@ struct Plan {
   bool guided = false;
   MemoryEstimate memory;
 };
+
+// Whether attention is measured against dense attention while the clip is made.
+bool measured(const JobSpec& s) { return !s.report.empty() || s.min_recall > 0; }
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
@@ -59,6 +63,11 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   }
   host.set_budget(p.job, clip_output_bytes(s));
   ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
+  if (measured(s)) {
+    const TransformerConfig& t = model.transformer_config;
+    int64_t tokens = p.latent[1] * (p.latent[2] / t.patch_h) * (p.latent[3] / t.patch_w);
+    p.memory.denoise += RecallMeter::bytes(t.heads, tokens, t.head_dim, p.job.compute, host.ctx());
+  }
   if (s.vae_tiling == "on") p.memory.tiled_decode = true;
   result.tiled_decode = p.memory.tiled_decode;
   size_t decode = p.memory.decode + clip_output_bytes(s);
@@ -139,16 +148,18 @@ class RenderRunner final : public StageRunner {
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
     request.seed = uint64_t(s.seed), request.attention = p.job.attention;
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
+    RecallMeter meter;
+    if (measured(s)) request.hooks.push_back(&meter);
     DenoiseHooks hooks;
     hooks.records = &records;
     size_t seen = 0;
+    std::vector<double> step_s;
     hooks.on_step = [&](const StepInfo& info) {
-      double density = 0;
-      for (size_t i = seen; i < records.size(); ++i) density += records[i].density;
-      density = records.size() > seen ? density / double(records.size() - seen) : 1;
+      auto step = std::span<const AttentionRecord>(records).subspan(seen);
       seen = records.size();
-      clock.step(info.step, density);
-      return ok_status();
+      step_s.push_back(info.seconds);
+      clock.step(info.step, figures_of(step).density);
+      return s.min_recall > 0 ? check_recall(step, s.min_recall, info.steps) : ok_status();
     };
     ZT_ASSIGN_OR_RETURN(Tensor latents, p.pipeline->denoise(clip_shape(s), request, hooks, ctx));
     embeds = Tensor(), negative = Tensor(), init = Tensor();
@@ -170,7 +181,7 @@ class RenderRunner final : public StageRunner {
     if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
     if (report) {
       clock.end();
-      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, records, result)));
+      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, records, step_s, meter.seconds(), result)));
       ZT_RETURN_IF_ERROR(report->commit());
       result.files.push_back(s.report);
     }

@@ -121,7 +121,9 @@ TEST_F(PlanFile, PlansAsText) {
   EXPECT_THAT(early->plan(at(0, 5), {}).status().message(), HasSubstr("serves up to step 4"));
   PlanParts linear = band->parts();
   linear.linear.emplace();
-  EXPECT_THAT(message(plan_to_text(*must(AttentionPlan::make(linear)))), HasSubstr("has a linear part"));
+  PlanPtr both = must(AttentionPlan::make(linear));
+  auto with_linear = must(make_policy(write("l.toml", plan_to_text(*both))));
+  EXPECT_EQ(hex(must(with_linear->plan(at(0, 0), {}))->hash()), hex(both->hash()));
   std::string damaged = plan_to_text(*band);
   damaged[damaged.find("cols = [0") + 8] = '1';
   EXPECT_THAT(message(damaged), AllOf(HasSubstr("x.toml"), HasSubstr("plan file:")));
