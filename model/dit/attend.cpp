@@ -66,6 +66,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
   record.heads.resize(size_t(problem.heads));
   for (int64_t h = 0; h < problem.heads; ++h) record.heads[size_t(h)].density = plan->density(h);
   for (auto* hook : hooks) ZT_RETURN_IF_ERROR(hook->after(site, *plan, args, record, ctx));
+  if (!fixed_plan) policy_->observe(record);
   if (records && self) records->push_back(std::move(record));
   return {};
 }

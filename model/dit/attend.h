@@ -70,6 +70,8 @@ class AttentionPolicy {
   virtual std::string_view name() const = 0;
   virtual PolicyNeeds needs() const { return PolicyNeeds::nothing; }
   virtual Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) = 0;
+  // What became of its plan; recall and error are there when a RecallMeter runs.
+  virtual void observe(const AttentionRecord&) {}
   // What it remembers, for a checkpoint: bytes that restore() of the same SPEC takes back, to plan on as if it had never
   // stopped. Hostile input is refused with one line and changes nothing.
   virtual std::string save() const { return {}; }
