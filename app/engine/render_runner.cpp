@@ -93,7 +93,7 @@ Result<Tensor> stored_embeds(std::string_view field, const std::string& path, co
 
 class RenderRunner final : public StageRunner {
  public:
-  RenderRunner(std::shared_ptr<ModelHost> host, bool explain) : StageRunner(std::move(host)), explain_(explain) {}
+  RenderRunner(std::shared_ptr<ModelHost> host, RenderOptions options) : StageRunner(std::move(host)), options_(std::move(options)) {}
 
  private:
   Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
@@ -118,7 +118,7 @@ class RenderRunner final : public StageRunner {
       ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace));
       report = std::move(file);
     }
-    if (explain_) {
+    if (options_.explain) {
       for (std::string& line : explain_choices(model, p.latent, p.job.compute, ctx)) control.note("explain: " + line);
     }
 
@@ -148,6 +148,7 @@ class RenderRunner final : public StageRunner {
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
     request.seed = uint64_t(s.seed), request.attention = p.job.attention;
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
+    request.hooks = options_.hooks;
     RecallMeter meter;
     if (measured(s)) request.hooks.push_back(&meter);
     DenoiseHooks hooks;
@@ -190,13 +191,13 @@ class RenderRunner final : public StageRunner {
 
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
 
-  bool explain_;
+  RenderOptions options_;
 };
 
 }  // namespace
 
-std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, bool explain) {
-  return std::make_unique<RenderRunner>(std::move(host), explain);
+std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, RenderOptions options) {
+  return std::make_unique<RenderRunner>(std::move(host), std::move(options));
 }
 
 Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobControl& control, JobResult& result) {

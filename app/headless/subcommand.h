@@ -25,6 +25,7 @@ std::function<int()> setup_models(CLI::App& app);
 std::function<int()> setup_plan(CLI::App& app);
 std::function<int()> setup_policies(CLI::App& app);
 std::function<int()> setup_compare(CLI::App& app);
+std::function<int()> setup_inspect(CLI::App& app);
 std::function<int()> setup_doctor(CLI::App& app);
 std::function<int()> setup_bench(CLI::App& app);
 

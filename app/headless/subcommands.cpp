@@ -11,6 +11,7 @@ const std::vector<Subcommand>& subcommands() {
       {"models", "list models, verify one", setup_models},
       {"plan", "the plan of an attention method on a grid: counts, masks, picture", setup_plan},
       {"policies", "list attention methods", setup_policies},
+      {"inspect", "render and look at its attention: heat maps by step, layer and head, report.html", setup_inspect},
       {"compare", "two clips, or one job under two settings: PSNR, SSIM, difference clips", setup_compare},
       {"doctor", "check this machine", setup_doctor},
       {"bench", "speed of ops, attention and renders beside the machine's own matrix product", setup_bench},
