@@ -79,7 +79,7 @@ TEST_F(EmulatedTiles, AnyShape) {
     AttentionShape s{1, 2, nq, nk, d};
     AttentionInputs in(s, DType::bf16, true, uint64_t(nq + nk));
     PlanPtr plan = AttentionPlan::dense(nq, nk);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in, s.str());
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in, s.str());
   }
 }
 
@@ -92,7 +92,7 @@ TEST_F(EmulatedTiles, RandomListsAndReferencesThatOverflow) {
     }
     PlanPtr plan = random_plan(s, 2, 64, i % 2 ? 64 : 24, 0.6, true, i);
     if (i >= 3) plan = with_masks_orders_and_head_map(*plan, 2, i);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in,
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in,
                     fmt::format("case {}", i));
   }
 }

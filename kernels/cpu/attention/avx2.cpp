@@ -77,6 +77,13 @@ struct Vec {
     }
     return sum;
   }
+  static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
+  // Lane i of the result is the sum of the lanes of x[i].
+  static F add_across(const F (&x)[8]) {
+    F a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+    F b = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
+    return add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  }
   // 8 rows of 8 dwords; the first `rows` rows of the transpose are stored.
   static void transpose(const Dword* from, int64_t from_row, Dword* to, int64_t to_row, int rows) {
     __m256 a[8], b[8];

@@ -24,6 +24,7 @@ struct Vec : Zmm {
   static Dwords spread(const Dword* p) { return _mm512_castsi512_ps(_mm512_set1_epi32(int(*p))); }
   static F mul_add(Dwords a, Dwords b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F exp2(F x) { return exp2_quintic(x); }
+  static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
   template <int NV>
   static F store_probs(Dword* to, const F (&p)[NV], F sum) {
     ZT_UNROLL
