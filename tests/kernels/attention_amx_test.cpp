@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/linear.h"
 #include "tests/kernels/attention_support.h"
 
 #pragma GCC diagnostic push
@@ -54,8 +54,18 @@ struct Tiles {
 }  // namespace emulated_tiles
 
 namespace {
-const TileKernel kEmulated{
-    "emulated_tiles", Isa::avx512_bf16, false, 2, 64, 16, 32, emulated_tiles::pack, emulated_tiles::attend_with_tiles};
+const TileKernel kEmulated{"emulated_tiles",
+                           Isa::avx512_bf16,
+                           false,
+                           2,
+                           64,
+                           16,
+                           32,
+                           emulated_tiles::pack,
+                           emulated_tiles::attend_with_tiles,
+                           emulated_tiles::state_with_tiles,
+                           emulated_tiles::sum_states,
+                           emulated_tiles::make_matrix};
 }  // namespace
 }  // namespace zt::cpu_attention
 

@@ -77,9 +77,12 @@ struct AttentionExpectation {
   AttentionResult right, naive;
 };
 AttentionExpectation expectation(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o = {});
-// Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output.
+// Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output, or
+// `floor` (NMSE).
 void expect_accurate(const AttentionResult& got, const AttentionExpectation& want, DType dtype, const std::string& what,
-                     const AttentionOptions& o = {});
+                     const AttentionOptions& o = {}, double floor = 0);
+// Mean square error of the rounding of a result, relative to it.
+double rounding_nmse(DType dtype);
 void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
                      const AttentionOptions& o = {});
 

@@ -11,6 +11,19 @@ namespace zt::cpu_attention {
 
 constexpr size_t kAlign = 64;
 
+constexpr int64_t kPieceKeys = 512;  // keys of a state, where all query blocks read all of them
+
+// Of the linear part; zero where the plan has none.
+struct LinearSizes {
+  bool scoped = false;  // what is in scope differs between query blocks: a state for each key block
+  int64_t pieces = 0;   // states of a head
+  int64_t state_floats = 0, matrix_dwords = 0;
+  size_t states_at = 0, totals_at = 0, finite_at = 0, matrices_at = 0, sums_at = 0, projection_at = 0, packed_projection_at = 0;
+
+  size_t head_bytes() const { return size_t(pieces) * size_t(state_floats) * 4; }
+};
+LinearSizes linear_sizes(const Layout& lay, const AttentionPlan& plan);
+
 // Everything about sizes that does not depend on data.
 struct Sizes {
   Layout lay;
@@ -21,8 +34,11 @@ struct Sizes {
   int64_t tile_rows = kTileRows, blocks_per_tile = 1, tiles_per_block = 1, tiles = 0;
   int64_t heads = 0, group = 1;  // batch * heads, and how many are packed at a time
   int64_t mass_entries = 0;      // key blocks of the longest list, if block mass is asked for
+  LinearSizes linear;
   size_t k_at = 0, v_at = 0, marks_at = 0, order_at = 0, scratch_at = 0, scratch_bytes = 0, bytes = 0;
 };
+
+Layout make_layout(const TileKernel& t, int64_t head_dim, int block_k);
 
 struct Unit {
   int64_t keys;  // of the list: sorted by it, longest first

@@ -8,7 +8,7 @@
 
 #include "kernels/api/checks.h"
 #include "kernels/api/op_table.h"
-#include "kernels/cpu/attention/call.h"
+#include "kernels/cpu/attention/linear_call.h"
 #include "kernels/cpu/cpu.h"
 
 namespace zt {
@@ -50,18 +50,23 @@ namespace {
 
 class Run {
  public:
-  explicit Run(const Call& call) : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z) {}
+  explicit Run(const Call& call) : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
 
   void all() {
     if (a_.block_mass) std::fill_n(a_.block_mass.as<float>(), a_.block_mass.count(), 0.f);
     mark();
+    if (linear_.wanted()) linear_.prepare();
     for (int64_t first = 0; first < z_.heads; first += z_.group) {
       first_ = first;
       int64_t n = std::min(z_.group, z_.heads - first);
-      // Eight chunks a task: a chunk alone takes less than a microsecond.
-      parallel_ranges(c_.threads, n * z_.slots, 8, [&](int64_t b, int64_t e) {
-        for (; b < e; ++b) pack(b / z_.slots, b % z_.slots);
-      });
+      if (linear_.wanted()) {
+        pack_pieces(n);
+      } else {
+        // Eight chunks a task: a chunk alone takes less than a microsecond.
+        parallel_ranges(c_.threads, n * z_.slots, 8, [&](int64_t b, int64_t e) {
+          for (; b < e; ++b) pack(b / z_.slots, b % z_.slots);
+        });
+      }
       int64_t units = order(n);
       parallel_for(c_.threads, units, [&](int64_t i) { attend(units_at()[i]); });
     }
@@ -75,15 +80,28 @@ class Run {
   const AttentionProblem& p_;
   const AttentionArgs& a_;
   const Sizes& z_;
+  const LinearCall linear_;
   int64_t first_ = 0;  // first head of the group
 
   Unit* units_at() const { return c_.at<Unit>(z_.order_at); }
 
-  // Key blocks that no list names are not packed.
+  // Packs and sums piece by piece, while the values are in the cache.
+  void pack_pieces(int64_t heads) const {
+    int64_t pieces = z_.linear.pieces;
+    parallel_for(c_.threads, heads * pieces, [&](int64_t i) {
+      int64_t head = i / pieces, piece = i % pieces;
+      RowRange blocks = linear_.blocks(piece);
+      for (int64_t slot = blocks.begin * z_.chunks_per_block; slot < blocks.end * z_.chunks_per_block; ++slot) pack(head, slot);
+      linear_.state(head, first_ + head, piece);
+    });
+    linear_.join(heads);
+  }
+
+  // Key blocks that no list names are not packed, unless the linear part may read their values.
   void mark() const {
     if (plan_.is_dense()) return;
     char* marks = c_.at<char>(z_.marks_at);
-    std::memset(marks, 0, size_t(parts_.heads * parts_.k.count()));
+    std::memset(marks, linear_.wanted(), size_t(parts_.heads * parts_.k.count()));
     for (int64_t set = 0; set < parts_.heads; ++set) {
       const int64_t* rows = parts_.row_offsets.data() + set * parts_.q.count();
       for (int64_t i = rows[0]; i < rows[parts_.q.count()]; ++i) marks[set * parts_.k.count() + parts_.cols[size_t(i)]] = 1;
@@ -169,18 +187,26 @@ class Run {
         w.mask_words = parts_.mask_words.data() + tile % z_.tiles_per_block * z_.tile_rows * w.mask_row;
       }
     }
-    if (a_.block_mass) {
-      int64_t block = first_block(tile), row = parts_.k.count();
-      job.mass = {a_.block_mass.as<float>() + (head * parts_.q.count() + block) * row,
-                  row,
-                  by_token(a_.mass_lse),
-                  plan_.q_starts().data() + block,
-                  blocks_of(tile),
-                  first};
+    if (z_.by_block) {
+      job.starts = plan_.q_starts().data() + first_block(tile);
+      job.blocks = blocks_of(tile);
+      job.first = first;
     }
-    t_.attend(z_.lay, job, c_.scratch());
+    if (a_.block_mass) {
+      int64_t row = parts_.k.count();
+      job.mass = {a_.block_mass.as<float>() + (head * parts_.q.count() + first_block(tile)) * row, row, by_token(a_.mass_lse)};
+    }
+    Scratch s = c_.scratch();
+    LinearJob linear;
+    if (linear_.wanted()) {
+      linear = linear_.tile(in_group, head, first_block(tile), s);
+      job.linear = &linear;
+    }
+    t_.attend(z_.lay, job, s);
   }
 };
+
+constexpr size_t kMostStateBytes = size_t(512) << 20;
 
 class TileExecutor final : public AttentionExecutor {
  public:
@@ -195,7 +221,11 @@ class TileExecutor final : public AttentionExecutor {
     if (plan.model_heads() != 0 && plan.model_heads() != p.heads) {
       return fmt::format("the plan is made for {} heads, the problem has {}", plan.model_heads(), p.heads);
     }
-    if (plan.has_linear()) return "has no linear part";
+    size_t states = linear_sizes(make_layout(t_, p.head_dim, plan.parts().k.block), plan).head_bytes();
+    if (states > kMostStateBytes) {
+      return fmt::format("the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
+                         states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
+    }
     return {};
   }
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) const override {

@@ -49,6 +49,7 @@ struct Layout {
   int64_t steps = 0;      // dwords of a row of q or k
   int64_t row = 0;        // dwords between staged rows: steps rounded up to whole vectors, zero filled
   int64_t channels = 0;   // head_dim rounded up to whole vectors
+  int64_t features = 0;   // head_dim rounded up to kFeatureUnit (linear.h)
   int64_t key_unit = 16;  // packed keys are zero filled up to a multiple of it
   int64_t capacity = 0;   // keys of a packed chunk, a multiple of key_unit
 
@@ -113,16 +114,15 @@ struct Walk {
   int64_t block = 0, part = 0;           // position
 };
 
-// Where a tile's block mass goes. A tile holds whole query blocks, or a part of one.
 struct MassJob {
-  float* to = nullptr;              // added to: row of the tile's first query block; null: not asked for
-  int64_t row = 0;                  // floats between query blocks
-  const float* lse = nullptr;       // by token: what the probabilities are relative to; null: the tile's own
-  const int64_t* starts = nullptr;  // first slot of each query block, and the end of the last
-  int64_t blocks = 1;
-  int64_t first = 0;  // slot of the tile's first row
+  float* to = nullptr;         // added to: row of the tile's first query block; null: not asked for
+  int64_t row = 0;             // floats between query blocks
+  const float* lse = nullptr;  // by token: what the probabilities are relative to; null: the tile's own
 };
 
+struct StateJob;
+struct StateSum;
+struct MatrixJob;
 struct LinearJob;
 
 struct TileJob {
@@ -130,6 +130,10 @@ struct TileJob {
   float* lse = nullptr;  // by token, or null
   MassJob mass;
   const LinearJob* linear = nullptr;
+  // Its query blocks, where they matter: the first slot of each and the end of the last. Whole ones, or a part of one.
+  const int64_t* starts = nullptr;
+  int64_t blocks = 0;
+  int64_t first = 0;  // slot of row 0
   int rows = 0;          // 1 .. kTileRows
   DType dtype = DType::f32;
   float log2_scale = 1;  // scale * log2(e)
@@ -144,10 +148,20 @@ struct PackJob {
   Dword* packed_v = nullptr;
 };
 
+struct RowRange {
+  int64_t begin, end;
+};
+// Rows of a query block of the tile.
+inline RowRange rows_of_block(const TileJob& job, int64_t block) {
+  int64_t begin = job.starts[block] - job.first, end = job.starts[block + 1] - job.first;
+  return {begin < 0 ? 0 : begin, end > job.rows ? job.rows : end};
+}
+
 // Fills chunks of the next pass, at most kTileDwords wide. Returns how many; 0 at the end.
 int next_pass(Walk& walk, const Layout& layout, Chunk* chunks);
 
-// One instruction set's functions. pack fills one chunk; attend computes one query tile over its whole list.
+// One instruction set's functions. pack fills one chunk; attend computes one query tile over its whole list. For the
+// linear part: state sums one piece of keys, sum adds floats begin..end of states, matrix packs such a sum.
 struct TileKernel {
   const char* name;
   Isa isa;
@@ -155,6 +169,9 @@ struct TileKernel {
   int pairs, panel, step_unit, key_unit;
   void (*pack)(const Layout&, const PackJob&, const Scratch&);
   void (*attend)(const Layout&, const TileJob&, const Scratch&);
+  void (*state)(const Layout&, const StateJob&, const Scratch&);
+  void (*sum)(const StateSum&, int64_t begin, int64_t end, double* to);
+  void (*matrix)(const Layout&, const MatrixJob&, const Scratch&);
 };
 
 // kernel must outlive it.
