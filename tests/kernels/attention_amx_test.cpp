@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/linear.h"
 #include "tests/kernels/attention_support.h"
 
 #pragma GCC diagnostic push
@@ -54,8 +54,18 @@ struct Tiles {
 }  // namespace emulated_tiles
 
 namespace {
-const TileKernel kEmulated{
-    "emulated_tiles", Isa::avx512_bf16, false, 2, 64, 16, 32, emulated_tiles::pack, emulated_tiles::attend_with_tiles};
+const TileKernel kEmulated{"emulated_tiles",
+                           Isa::avx512_bf16,
+                           false,
+                           2,
+                           64,
+                           16,
+                           32,
+                           emulated_tiles::pack,
+                           emulated_tiles::attend_with_tiles,
+                           emulated_tiles::state_with_tiles,
+                           emulated_tiles::sum_states,
+                           emulated_tiles::make_matrix};
 }  // namespace
 }  // namespace zt::cpu_attention
 
@@ -79,7 +89,7 @@ TEST_F(EmulatedTiles, AnyShape) {
     AttentionShape s{1, 2, nq, nk, d};
     AttentionInputs in(s, DType::bf16, true, uint64_t(nq + nk));
     PlanPtr plan = AttentionPlan::dense(nq, nk);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in, s.str());
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in, s.str());
   }
 }
 
@@ -92,7 +102,7 @@ TEST_F(EmulatedTiles, RandomListsAndReferencesThatOverflow) {
     }
     PlanPtr plan = random_plan(s, 2, 64, i % 2 ? 64 : 24, 0.6, true, i);
     if (i >= 3) plan = with_masks_orders_and_head_map(*plan, 2, i);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in,
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in,
                     fmt::format("case {}", i));
   }
 }

@@ -1,7 +1,7 @@
 // f32 arithmetic with AVX2 and FMA; bf16 storage is widened when packed.
 #include <immintrin.h>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/linear.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
@@ -68,6 +68,7 @@ struct Vec {
     __m256i scale = _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(t), 23), _mm256_set1_epi32(0x3f800000));
     return _mm256_and_ps(live, _mm256_mul_ps(p, _mm256_castsi256_ps(scale)));
   }
+  static F rounded(F x) { return x; }
   template <int NV>
   static F store_probs(Dword* to, const F (&p)[NV], F sum) {
     ZT_UNROLL
@@ -76,6 +77,13 @@ struct Vec {
       sum = add(sum, p[v]);
     }
     return sum;
+  }
+  static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
+  // Lane i of the result is the sum of the lanes of x[i].
+  static F add_across(const F (&x)[8]) {
+    F a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+    F b = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
+    return add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
   }
   // 8 rows of 8 dwords; the first `rows` rows of the transpose are stored.
   static void transpose(const Dword* from, int64_t from_row, Dword* to, int64_t to_row, int rows) {
@@ -106,7 +114,7 @@ struct Vec {
 }  // namespace
 }  // namespace avx2
 
-const TileKernel kAvx2{"cpu_avx2", Isa::avx2, true, 1, 16, 1, 16, avx2::pack, avx2::attend};
+const TileKernel kAvx2{"cpu_avx2", Isa::avx2, true, 1, 16, 1, 16, avx2::pack, avx2::attend, avx2::make_state, avx2::sum_states, avx2::make_matrix};
 
 }  // namespace zt::cpu_attention
 

@@ -1,0 +1,43 @@
+// The linear part of a call (linear.h): states of the keys, what all query blocks share of them, and each tile's share.
+#pragma once
+
+#include "kernels/cpu/attention/call.h"
+#include "kernels/cpu/attention/linear.h"
+
+namespace zt::cpu_attention {
+
+class LinearCall {
+ public:
+  explicit LinearCall(const Call& call) : c_(call), z_(call.z.linear) {}
+
+  // Whether this call computes it at all.
+  bool wanted() const { return c_.plan.has_linear() && c_.a.out; }
+  // What all heads share: the projection.
+  void prepare() const;
+  // Key blocks of a piece.
+  RowRange blocks(int64_t piece) const;
+  // The state of a piece whose values are packed.
+  void state(int64_t in_group, int64_t head, int64_t piece) const;
+  // After all states of `heads` heads: a matrix a head for a global scope, else the totals.
+  void join(int64_t heads) const;
+  // What the tile of a query block adds; may fill the matrix of s.
+  LinearJob tile(int64_t in_group, int64_t head, int64_t q_block, const Scratch& s) const;
+
+ private:
+  struct Scope;
+  const LinearPart& part() const { return *c_.parts().linear; }
+  bool folded() const { return part().projection && !z_.scoped; }
+  float* states(int64_t in_group) const { return c_.at<float>(z_.states_at) + in_group * z_.pieces * z_.state_floats; }
+  double* total(int64_t in_group) const { return c_.at<double>(z_.totals_at) + in_group * z_.state_floats; }
+  uint8_t* finite(int64_t in_group) const { return c_.at<uint8_t>(z_.finite_at) + in_group; }
+  Dword* matrix(int64_t in_group) const { return c_.at<Dword>(z_.matrices_at) + in_group * z_.matrix_dwords; }
+  float* sums(int64_t in_group) const { return c_.at<float>(z_.sums_at) + in_group * c_.z.lay.features; }
+  // Key blocks in scope of a query block: those of a list, or all but those.
+  Scope scope(int64_t head, int64_t q_block) const;
+  StateSum sum_of(int64_t in_group, const Scope& scope, const Scratch& s) const;
+
+  const Call& c_;
+  const LinearSizes& z_;
+};
+
+}  // namespace zt::cpu_attention
