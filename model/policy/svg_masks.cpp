@@ -1,0 +1,80 @@
+#include "model/policy/svg_masks.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/plan/plan_build.h"
+
+namespace zt {
+namespace {
+
+constexpr int64_t kBlock = 128;
+constexpr int64_t kFirstRows = 10000;
+
+uint64_t mix(uint64_t x) {  // splitmix64 finaliser
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+// Appends the slots [begin, end) of the temporal order as tokens: within a frame the places follow each other.
+void append_places(const Grid& g, KeyRun slots, std::vector<KeyRun>& runs) {
+  const int64_t s = g.h * g.w;
+  auto first_place = [&](int64_t slot, int64_t frame) { return std::clamp<int64_t>((slot - frame + g.t - 1) / g.t, 0, s); };
+  for (int64_t f = 0; f < g.t; ++f) {
+    int64_t begin = first_place(std::max<int64_t>(slots.begin, 0), f), end = first_place(std::min(slots.end, g.tokens()), f);
+    if (begin < end) runs.push_back({f * s + begin, f * s + end});
+  }
+}
+
+}  // namespace
+
+std::vector<int32_t> svg_place_major(const Grid& g) {
+  std::vector<int32_t> order;
+  order.reserve(size_t(g.tokens()));
+  for (int64_t place = 0; place < g.h * g.w; ++place) {
+    for (int64_t f = 0; f < g.t; ++f) order.push_back(int32_t(f * g.h * g.w + place));
+  }
+  return order;
+}
+
+std::vector<int32_t> svg_sampled_rows(int64_t tokens, uint64_t step, uint64_t layer, uint64_t branch) {
+  uint64_t key = mix(mix(mix(step + 0x9e3779b97f4a7c15ull) ^ layer) ^ branch);
+  std::vector<int32_t> rows;
+  for (uint64_t i = 0; i < uint64_t(kSvgRows); ++i) {
+    rows.push_back(int32_t(mix(key + (i + 1) * 0x9e3779b97f4a7c15ull) % uint64_t(std::min(tokens, kFirstRows))));
+  }
+  return rows;
+}
+
+Result<PlanPtr> svg_profile_plan(const Grid& g, std::span<const int32_t> rows) {
+  const int64_t s = g.h * g.w, n = g.tokens(), reach = std::max<int64_t>(1, 2 * s / kBlock);
+  PlanParts p;
+  p.q = Blocks::uniform(3 * kSvgRows, int(kSvgRows)), p.k = Blocks::uniform(n, int(kBlock));
+  return plan_from_runs(std::move(p), [&](int64_t, int64_t slot, std::vector<KeyRun>& runs) {
+    const int64_t token = rows[size_t(slot % kSvgRows)], kind = slot / kSvgRows;
+    if (kind == 0) return runs.push_back({0, n});
+    auto band = [&](int64_t at) { return KeyRun{(at / kBlock - reach + 1) * kBlock, (at / kBlock + reach) * kBlock}; };
+    if (kind == 1) {
+      runs.push_back({0, s});
+      runs.push_back(band(token));
+    } else {
+      append_places(g, {0, s}, runs);
+      append_places(g, band(token % s * g.t + token / s), runs);
+    }
+  });
+}
+
+Result<PlanPtr> svg_band_plan(const Grid& g, double keep) {
+  const int64_t s = g.h * g.w, n = g.tokens();
+  const double width = double(n) * (1 - std::sqrt(1 - keep));
+  const int64_t half = kBlock * int64_t(std::ceil(width / double(kBlock)));
+  PlanParts p;
+  p.q = p.k = Blocks::uniform(n, int(kBlock));
+  return plan_from_runs(std::move(p), [&](int64_t, int64_t slot, std::vector<KeyRun>& runs) {
+    runs.push_back({0, s});
+    runs.push_back({slot - half, slot + half + 1});
+  });
+}
+
+}  // namespace zt
