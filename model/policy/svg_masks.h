@@ -16,8 +16,8 @@ std::vector<int32_t> svg_place_major(const Grid& grid);
 // Which of the first 10,000 queries are looked at: the same ones for the same step, layer and branch on every machine.
 std::vector<int32_t> svg_sampled_rows(int64_t tokens, uint64_t step, uint64_t layer, uint64_t branch);
 
-// What judges the heads: 3 query blocks of kSvgRows, the sampled rows with every key, with the spatial and with the temporal
-// profiling mask, over keys as they lie. That mask is |block of q - block of k| < floor(2 s / 128) in blocks of 128 slots of
+// What judges the heads: 3 kSvgRows queries, the sampled rows with every key, with the spatial and with the temporal profiling
+// mask, over keys as they lie. That mask is |block of q - block of k| < floor(2 s / 128) in blocks of 128 slots of
 // the head's own order, and the sink; it does not depend on `keep`. (Frames below 64 tokens: at least the own block.)
 Result<std::shared_ptr<const AttentionPlan>> svg_profile_plan(const Grid& grid, std::span<const int32_t> rows);
 
