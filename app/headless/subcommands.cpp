@@ -10,6 +10,7 @@ const std::vector<Subcommand>& subcommands() {
       {"decode", "latents to video", setup_decode},
       {"models", "list models, verify one", setup_models},
       {"plan", "the plan of an attention method on a grid: counts, masks, picture", setup_plan},
+      {"attn", "an attention method on tensors of a file: output, log-sum-exps, speed, recall", setup_attn},
       {"policies", "list attention methods", setup_policies},
       {"doctor", "check this machine", setup_doctor},
       {"bench", "speed of ops, attention and renders beside the machine's own matrix product", setup_bench},
