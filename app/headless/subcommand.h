@@ -23,6 +23,7 @@ std::function<int()> setup_encode(CLI::App& app);
 std::function<int()> setup_decode(CLI::App& app);
 std::function<int()> setup_models(CLI::App& app);
 std::function<int()> setup_plan(CLI::App& app);
+std::function<int()> setup_attn(CLI::App& app);
 std::function<int()> setup_policies(CLI::App& app);
 std::function<int()> setup_compare(CLI::App& app);
 std::function<int()> setup_inspect(CLI::App& app);

@@ -10,6 +10,7 @@ const std::vector<Subcommand>& subcommands() {
       {"decode", "latents to video", setup_decode},
       {"models", "list models, verify one", setup_models},
       {"plan", "the plan of an attention method on a grid: counts, masks, picture", setup_plan},
+      {"attn", "an attention method on tensors of a file: output, log-sum-exps, speed, recall", setup_attn},
       {"policies", "list attention methods", setup_policies},
       {"inspect", "render and look at its attention: heat maps by step, layer and head, report.html", setup_inspect},
       {"compare", "two clips, or one job under two settings: PSNR, SSIM, difference clips", setup_compare},

@@ -18,17 +18,20 @@ const char* safetensors_name(DType t) {
 
 }  // namespace
 
-Result<std::unique_ptr<TensorFile>> TensorFile::open(const std::string& path, bool replace, const std::string& name, DType dtype,
-                                                     const std::vector<int64_t>& shape, const std::string& settings) {
+Result<std::unique_ptr<TensorFile>> TensorFile::open(const std::string& path, bool replace, const std::vector<TensorEntry>& tensors,
+                                                     const std::string& settings) {
   ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(path, replace));
-  size_t bytes = dtype_size(dtype);
-  for (int64_t d : shape) bytes *= size_t(d);
-  std::string dims;
-  for (int64_t d : shape) dims.append(dims.empty() ? "" : ",").append(std::to_string(d));
+  size_t bytes = 0;
   std::string text = "{";
-  if (!settings.empty()) text += R"("__metadata__":{"settings":)" + json_quoted(settings) + "},";
-  text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", json_quoted(name), safetensors_name(dtype),
-                      dims, bytes);
+  if (!settings.empty()) text += R"("__metadata__":{"settings":)" + json_quoted(settings) + "}";
+  for (const TensorEntry& t : tensors) {
+    size_t begin = bytes, own = dtype_size(t.dtype);
+    for (int64_t d : t.shape) own *= size_t(d);
+    bytes += own;
+    text += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", text == "{" ? "" : ",", json_quoted(t.name),
+                        safetensors_name(t.dtype), fmt::join(t.shape, ","), begin, bytes);
+  }
+  text += "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the format asks for data aligned to 8
   std::FILE* f = std::fopen(file.temporary().c_str(), "wb");
   if (!f) return invalid("{}: cannot write here: {}", path, std::strerror(errno));

@@ -1,4 +1,4 @@
-// One tensor as safetensors, written in pieces as it is made; the name appears with the last byte.
+// Tensors as safetensors, written in pieces as they are made; the name appears with the last byte.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,22 @@
 
 namespace zt {
 
+struct TensorEntry {
+  std::string name;
+  DType dtype = DType::f32;  // f32 or u8
+  std::vector<int64_t> shape;
+};
+
 class TensorFile {
  public:
-  // metadata: one entry of the header's __metadata__, key `settings`; empty = none. It must be valid UTF-8.
+  // The bytes of all tensors follow in this order. settings: one entry of the header's __metadata__, key `settings`; empty =
+  // none. It must be valid UTF-8.
+  static Result<std::unique_ptr<TensorFile>> open(const std::string& path, bool replace, const std::vector<TensorEntry>& tensors,
+                                                  const std::string& settings);
   static Result<std::unique_ptr<TensorFile>> open(const std::string& path, bool replace, const std::string& name, DType dtype,
-                                                  const std::vector<int64_t>& shape, const std::string& settings);
+                                                  const std::vector<int64_t>& shape, const std::string& settings) {
+    return open(path, replace, {{name, dtype, shape}}, settings);
+  }
   ~TensorFile();
   Status write(const void* data, size_t bytes);
   Status commit();  // after the last byte
