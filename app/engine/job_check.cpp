@@ -115,8 +115,6 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
     return invalid("min_recall: cannot be promised for {}", job.attention->name());
   if (job.attention->name() != "dense" && s.min_psnr > 0)
     return invalid("min_psnr: cannot be promised for {}", job.attention->name());
-  if (s.checkpoint_every > 0)
-    notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
 
   if (s.output.empty()) s.output = default_output(s, kind);
   ZT_RETURN_IF_ERROR(check_outputs(job, kind));
