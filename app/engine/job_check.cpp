@@ -115,8 +115,6 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
     return invalid("min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
                    job.attention->name());
   }
-  if (s.checkpoint_every > 0)
-    notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
 
   if (s.output.empty()) s.output = default_output(s, kind);
   ZT_RETURN_IF_ERROR(check_outputs(job, kind));

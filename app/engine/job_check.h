@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/media/clip_format.h"
+#include "app/media/output_stream.h"
 #include "app/session/events.h"
 #include "kernels/core/cpu_features.h"
 #include "kernels/core/dtype.h"
@@ -33,6 +34,7 @@ struct PreparedJob {
   SamplerKind sampler = SamplerKind::unipc;
   Rng rng = Rng::philox;
   std::shared_ptr<AttentionPolicy> attention;
+  WriteFaults* faults = nullptr;  // of the machine
 };
 
 // kInvalid or kBadModel with one line; `notes` receives what was changed.

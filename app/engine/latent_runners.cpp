@@ -18,7 +18,7 @@ class TensorRunner : public StageRunner {
   Status save(const PreparedJob& job, const std::string& name, const std::vector<int64_t>& shape, const TensorView& data,
               JobResult& result) {
     std::string settings = job.spec.no_metadata ? "" : settings_document(job.spec, host().places().version).dump();
-    ZT_ASSIGN_OR_RETURN(auto file, TensorFile::open(job.spec.output, job.replace, name, DType::f32, shape, settings));
+    ZT_ASSIGN_OR_RETURN(auto file, TensorFile::open(job.spec.output, job.replace, name, DType::f32, shape, settings, job.faults));
     ZT_RETURN_IF_ERROR(file->write(data.data, data.bytes()));
     // Rows that `data` lacks are zeros.
     size_t bytes = sizeof(float);

@@ -30,6 +30,7 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   auto job = prepare_job(spec, kind, places_, ctx.isa, notes);
   for (std::string& n : notes) control.note(std::move(n));
   if (!job.ok()) return job;
+  job->faults = &machine_->faults;
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();

@@ -18,7 +18,7 @@ class ModelHost {
 
   const JobPlaces& places() const { return places_; }
   const ExecContext& ctx() const { return machine_->ctx; }
-  const Machine& machine() const { return *machine_; }
+  Machine& machine() { return *machine_; }
 
   // prepare_job with this machine, its notes passed on; sets threads and cancel flag for the job.
   Result<PreparedJob> begin(const JobSpec& spec, JobKind kind, const JobControl& control);

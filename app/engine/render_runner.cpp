@@ -1,5 +1,6 @@
 #include <fstream>
 
+#include "app/engine/checkpoint.h"
 #include "app/engine/clip_output.h"
 #include "app/engine/explain.h"
 #include "app/engine/presets.h"
@@ -97,12 +98,23 @@ class RenderRunner final : public StageRunner {
 
  private:
   Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+    std::optional<JobCheckpoint> checkpoint;
+    Status s = render(spec, control, clock, result, checkpoint);
+    if (!checkpoint) return s;
+    if (s.ok()) checkpoint->remove();
+    std::string hint = s.ok() ? "" : checkpoint->hint();
+    return hint.empty() ? s : Status(s.code(), s.message() + "; " + hint);
+  }
+
+  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result,
+                std::optional<JobCheckpoint>& checkpoint) {
     Plan p;
     ZT_ASSIGN_OR_RETURN(p.job, host().begin(spec, JobKind::render, control));
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
     ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host().places().version));
+    ZT_ASSIGN_OR_RETURN(checkpoint, JobCheckpoint::open(p.job, control.note));
     clock.enter(JobState::loading);
     ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));
     const ExecContext& ctx = host().ctx();
@@ -111,11 +123,11 @@ class RenderRunner final : public StageRunner {
     if (!s.save_latents.empty()) {
       std::vector<int64_t> shape = {p.latent[0], p.latent[1], p.latent[2], p.latent[3]};
       std::string settings = s.no_metadata ? "" : settings_document(s, host().places().version).dump();
-      ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings));
+      ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings, p.job.faults));
     }
     std::optional<PendingFile> report;
     if (!s.report.empty()) {
-      ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace));
+      ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace, false, p.job.faults));
       report = std::move(file);
     }
     if (options_.explain) {
@@ -131,9 +143,12 @@ class RenderRunner final : public StageRunner {
     }
 
     clock.enter(JobState::encoding);
-    ZT_ASSIGN_OR_RETURN(embeds, s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
+    bool sampled = checkpoint->sampled(p.latent);
+    if (sampled) p.guided = false;
+    ZT_ASSIGN_OR_RETURN(embeds, sampled                 ? Result<Tensor>(Tensor())
+                                : s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
                                                       : stored_embeds("text_embeds", s.text_embeds, model, ctx));
-    request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
+    if (!sampled) request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
     if (p.guided) {
       ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx)
                                                               : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
@@ -142,7 +157,7 @@ class RenderRunner final : public StageRunner {
 
     // The weights are read as part of loading, so that a step's time is a step's time.
     clock.enter(JobState::loading);
-    ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
+    if (!sampled) ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
     clock.enter(JobState::denoising, s.steps);
     std::vector<AttentionRecord> records;
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
@@ -153,6 +168,9 @@ class RenderRunner final : public StageRunner {
     if (measured(s)) request.hooks.push_back(&meter);
     DenoiseHooks hooks;
     hooks.records = &records;
+    request.resume = checkpoint->found();
+    hooks.save_every = s.checkpoint_every;
+    hooks.save = [&](const DenoiseState& state) { checkpoint->save(state); };
     size_t seen = 0;
     std::vector<double> step_s;
     hooks.on_step = [&](const StepInfo& info) {

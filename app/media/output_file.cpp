@@ -113,20 +113,22 @@ Status check_output(const std::string& path, bool replace) {
   return ok_status();
 }
 
-Result<PendingFile> PendingFile::create(const std::string& path, bool replace, bool folder) {
+Result<PendingFile> PendingFile::create(const std::string& path, bool replace, bool folder, WriteFaults* faults) {
   constexpr size_t kStemBytes = 120;  // leaves room for the mark in a name of at most 255 bytes
   std::string stem = stem_of(path).substr(0, kStemBytes), tail = owner();
   if (stem.starts_with('.')) stem.erase(0, 1);
   for (int n = 0;; ++n) {
     std::string temporary = fmt::format("{}/.{}{}{}-{}", folder_of(path), stem, kMark, tail, n);
     int rc = 0;
-    if (folder) {
+    if (faults && faults->next()) {
+      rc = -1;
+    } else if (folder) {
       rc = mkdir(temporary.c_str(), 0777);
     } else {
-      rc = open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+      rc = ::open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
       if (rc >= 0) close(rc);
     }
-    if (rc >= 0) return PendingFile(path, temporary, replace);
+    if (rc >= 0) return PendingFile(path, temporary, replace, faults);
     if (errno != EEXIST) return invalid("{}: cannot write here: {}", path, reason());
   }
 }
@@ -136,7 +138,7 @@ PendingFile::PendingFile(PendingFile&& o) noexcept { *this = std::move(o); }
 PendingFile& PendingFile::operator=(PendingFile&& o) noexcept {
   if (this != &o) {
     discard();
-    path_ = std::move(o.path_), temporary_ = std::move(o.temporary_), replace_ = o.replace_;
+    path_ = std::move(o.path_), temporary_ = std::move(o.temporary_), replace_ = o.replace_, faults_ = o.faults_;
     o.temporary_.clear();
   }
   return *this;
@@ -151,7 +153,8 @@ void PendingFile::discard() {
 }
 
 Status PendingFile::commit() {
-  ZT_RETURN_IF_ERROR(sync_file(temporary_));
+  ZT_RETURN_IF_ERROR(sync_file(temporary_, faults_));
+  if (faults_ && faults_->next()) return failed("{}: cannot give the file its name: {}", path_, reason());
   constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
   long rc = replace_ ? std::rename(temporary_.c_str(), path_.c_str())
                      : syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), kNoReplace);
@@ -166,17 +169,15 @@ Status PendingFile::commit() {
 }
 
 Status write_text(const PendingFile& file, std::string_view text) {
-  std::FILE* f = std::fopen(file.temporary().c_str(), "wb");
-  if (!f) return failed("{}: {}", file.path(), reason());
-  bool good = std::fwrite(text.data(), 1, text.size(), f) == text.size();
-  good = std::fclose(f) == 0 && good;
-  return good ? ok_status() : failed("{}: cannot write: {}", file.path(), reason());
+  ZT_ASSIGN_OR_RETURN(OutputStream out, file.open());
+  ZT_RETURN_IF_ERROR(out.write(text.data(), text.size()));
+  return out.close();
 }
 
-Status sync_file(const std::string& path) {
+Status sync_file(const std::string& path, WriteFaults* faults) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failed("{}: {}", path, reason());
-  int rc = fsync(fd);
+  int rc = faults && faults->next() ? -1 : fsync(fd);
   std::string why = reason();
   close(fd);
   return rc == 0 ? ok_status() : failed("{}: cannot sync: {}", path, why);

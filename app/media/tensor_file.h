@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,19 +22,20 @@ class TensorFile {
   // The bytes of all tensors follow in this order. settings: one entry of the header's __metadata__, key `settings`; empty =
   // none. It must be valid UTF-8.
   static Result<std::unique_ptr<TensorFile>> open(const std::string& path, bool replace, const std::vector<TensorEntry>& tensors,
-                                                  const std::string& settings);
+                                                  const std::string& settings, WriteFaults* faults = nullptr);
   static Result<std::unique_ptr<TensorFile>> open(const std::string& path, bool replace, const std::string& name, DType dtype,
-                                                  const std::vector<int64_t>& shape, const std::string& settings) {
-    return open(path, replace, {{name, dtype, shape}}, settings);
+                                                  const std::vector<int64_t>& shape, const std::string& settings,
+                                                  WriteFaults* faults = nullptr) {
+    return open(path, replace, {{name, dtype, shape}}, settings, faults);
   }
-  ~TensorFile();
   Status write(const void* data, size_t bytes);
   Status commit();  // after the last byte
 
  private:
-  TensorFile(PendingFile file, std::FILE* f, size_t bytes) : file_(std::move(file)), stream_(f), left_(bytes) {}
+  TensorFile(PendingFile file, OutputStream stream, size_t bytes)
+      : file_(std::move(file)), stream_(std::move(stream)), left_(bytes) {}
   PendingFile file_;
-  std::FILE* stream_;
+  OutputStream stream_;
   size_t left_;
 };
 

@@ -22,5 +22,6 @@ Method topp_method();
 Method adaspa_method();
 Method oracle_method();
 Method sla_method();
+Method auto_method();
 
 }  // namespace zt

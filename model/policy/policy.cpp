@@ -20,6 +20,7 @@ const std::vector<Method>& methods() {
         adaspa_method(),
         oracle_method(),
         sla_method(),
+        auto_method(),
     };
     for (Method& m : t)
       m.info.parameters.insert(m.info.parameters.end(), warm_up_parameters().begin(), warm_up_parameters().end());
