@@ -56,8 +56,9 @@ void FirstBadLayer::before(const Site& site, TensorView& q, TensorView& k, Tenso
   for (const TensorView& t : {q, k, v}) look(site, t, "input");
 }
 
-void FirstBadLayer::after(const Site& site, const AttentionPlan&, const AttentionArgs& args, const ExecContext&) {
+Status FirstBadLayer::after(const Site& site, const AttentionPlan&, const AttentionArgs& args, AttentionRecord&, const ExecContext&) {
   look(site, args.out, "output");
+  return {};
 }
 
 std::string FirstBadLayer::place() const { return place_.empty() ? "behind the last attention" : place_; }

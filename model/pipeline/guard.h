@@ -19,7 +19,8 @@ std::string ill(const TensorView& v);
 class FirstBadLayer final : public AttentionHook {
  public:
   void before(const Site& site, TensorView& q, TensorView& k, TensorView& v, const ExecContext& ctx) override;
-  void after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext& ctx) override;
+  Status after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
+               const ExecContext& ctx) override;
   // "layer 3, input of the self-attention"; says so when every attention was healthy.
   std::string place() const;
 

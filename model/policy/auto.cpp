@@ -77,7 +77,7 @@ class Auto final : public AttentionPolicy {
     if (s.branch == Branch::cond && layer.looked < quarter) {
       ZT_RETURN_IF_ERROR(look(layer, in, ctx));
       layer.looked = quarter;
-      if (s.layer == s.layers - 1 && ctx.warn) ctx.warn(summary(in));
+      if (s.layer == s.layers - 1 && ctx.warn) tell(in, ctx);
     }
     return plan_of(layer.chosen, in, ctx);
   }
@@ -173,10 +173,16 @@ class Auto final : public AttentionPolicy {
     return {};
   }
 
-  std::string summary(const PolicyInput& in) const {
+  // Says what was chosen and why, when that is news.
+  void tell(const PolicyInput& in, const ExecContext& ctx) {
     std::map<int, int> count;
     double least = 1;
     for (const auto& [number, l] : layers_) ++count[l.chosen], least = std::min(least, l.recall);
+    if (count != told_) ctx.warn(summary(in, count, least));
+    told_ = std::move(count);
+  }
+
+  std::string summary(const PolicyInput& in, const std::map<int, int>& count, double least) const {
     const Candidate& fastest = candidates_[size_t(order_.front())];
     std::string head = fmt::format("auto, step {} of {}, {} tokens, {} heads: dense takes {:.2f} ms a call", in.site.step + 1, in.site.steps,
                                    in.q.dim(2), in.q.dim(1), dense_seconds_ * 1e3);
@@ -200,6 +206,7 @@ class Auto final : public AttentionPolicy {
   std::vector<int> order_;  // of candidates, fastest first; empty until timed
   double dense_seconds_ = 0;
   std::map<int64_t, Layer> layers_;
+  std::map<int, int> told_;  // layers by what they chose, as last said
   PlanPtr dense_;
 };
 
