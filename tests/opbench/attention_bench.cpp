@@ -135,9 +135,21 @@ std::vector<AttentionShare> attention_shares(int64_t heads, int64_t tokens, int6
     workspaces.push_back(testing::must(ctx.arena->make(DType::u8, {int64_t(e.workspace_bytes(*c.plan, problem, ctx))})));
     runs.push_back([&e, &ctx, problem, a, plan = c.plan, space = workspaces.back().data()] { e.run(*plan, problem, a, space, ctx); });
   }
-  auto times = in_turns(budget_seconds, runs);
+  // Clock and processor time of each round, in turns.
+  std::vector<std::vector<double>> wall(runs.size()), cpu(runs.size());
+  for (const auto& run : runs) run();
+  for (double spent = 0; spent < budget_seconds || wall[0].size() < 5;) {
+    for (size_t i = 0; i < runs.size(); ++i) {
+      double before = cpu_seconds();
+      wall[i].push_back(seconds_of(runs[i]));
+      cpu[i].push_back(cpu_seconds() - before);
+      spent += wall[i].back();
+    }
+  }
   std::vector<AttentionShare> shares;
-  for (size_t i = 0; i < runs.size(); ++i) shares.push_back({cases[i].what, median_ratio(times[i], times[0]), median(times[i])});
+  for (size_t i = 0; i < runs.size(); ++i) {
+    shares.push_back({cases[i].what, median_ratio(wall[i], wall[0]), median_ratio(cpu[i], cpu[0]), median(wall[i])});
+  }
   return shares;
 }
 

@@ -20,10 +20,11 @@ struct AttentionTiming {
 AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds,
                                const ExecContext& ctx);
 
-// One line of a comparison with dense attention of the same sizes: clock time as a share of dense, median over rounds in turns.
+// One line of a comparison with dense attention of the same sizes: its time as a share of dense, by the clock and by processor
+// time, medians over rounds in turns.
 struct AttentionShare {
   std::string what;
-  double share = 0, seconds = 0;
+  double wall = 0, cpu = 0, seconds = 0;
 };
 // Random blocks of 10 % density, a plan as `sla` makes it (5 % kept, global linear part), its complement, block mass and calls
 // without values.
