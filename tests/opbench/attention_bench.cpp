@@ -128,7 +128,8 @@ std::vector<AttentionShare> attention_shares(int64_t heads, int64_t tokens, int6
     AttentionArgs a;
     a.q = columns(qkv, p, tokens, 3 * width, 0), a.k = columns(qkv, p, tokens, 3 * width, width);
     if (c.out) a.v = columns(qkv, p, tokens, 3 * width, 2 * width), a.out = columns(out, p, tokens, width, 0);
-    a.lse = lse, a.proj_weight = weight, a.proj_bias = weight.view().slice(0, 0, 1);
+    if (!c.out) a.lse = lse;
+    a.proj_weight = weight, a.proj_bias = weight.view().slice(0, 0, 1);
     a.proj_bias.shape = {head_dim}, a.proj_bias.strides = {1};
     if (c.mass) a.block_mass = mass;
     const AttentionExecutor& e = choose_attention(*c.plan, problem, ctx);
