@@ -16,15 +16,16 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionRandom, ::testing::Values(DType::f32, D
 
 // Squares over many results. A single small result is too few numbers to hold its error against another one's.
 struct Errors {
-  double own = 0, naive = 0, norm = 0;
-  void add(const std::vector<float>& got, const std::vector<float>& rough, const std::vector<float>& right) {
+  double own = 0, naive = 0, norm = 0, largest = 0;
+  void add(const std::vector<float>& got, const std::vector<float>& rough, const std::vector<float>& right, double largest_lse) {
+    largest = std::max(largest, largest_lse);
     for (size_t i = 0; i < right.size(); ++i) {
       own += std::pow(double(got[i]) - double(right[i]), 2), naive += std::pow(double(rough[i]) - double(right[i]), 2);
       norm += std::pow(double(right[i]), 2);
     }
   }
   void check(DType dtype, const std::string& what) const {
-    EXPECT_LE(own / norm, std::max(4 * naive / norm, rounding_nmse(dtype))) << what << ", naive " << naive / norm;
+    EXPECT_LE(own / norm, std::max({4 * naive / norm, rounding_nmse(dtype), logit_nmse(largest)})) << what << ", naive " << naive / norm;
   }
 };
 
@@ -40,7 +41,8 @@ TEST_P(AttentionRandom, PlansWithEverything) {
     constexpr int64_t kSizes[] = {1, 5, 8, 16, 24, 33, 48, 64};
     s.nq = plan->nq(), s.nk = plan->nk(), s.d = i % 100 == 50 ? 136 : kSizes[random.below(i % 10 ? 6 : 8)];
     AttentionInputs in(s, GetParam(), random.below(2) == 0, uint64_t(i), float(0.5 + 1.5 * random.uniform()));
-    AttentionOptions o{.threads = int(1 + random.below(3)), .mass = random.below(2) == 0};
+    // Mostly one thread: starting more takes longer than these plans do.
+    AttentionOptions o{.threads = i % 20 ? 1 : 3, .mass = random.below(2) == 0};
     if (o.mass && random.below(3) == 0) {
       // Log-sum-exps of another time: near those of now, some rows without one.
       o.mass_lse = ref_attention(*plan, in).lse;
@@ -54,8 +56,8 @@ TEST_P(AttentionRandom, PlansWithEverything) {
       EXPECT_EQ(got.name, t.executor);
       expect_accurate(got, want, GetParam(), fmt::format("plan {}: {} on {}", i, s.str(), isa_name(t.isa)), o, most);
       std::array<Errors, 3>& e = errors[t.executor];
-      if (o.out) e[plan->has_linear()].add(got.out, want.naive.out, want.right.out);
-      if (o.mass) e[2].add(got.mass, want.naive.mass, want.right.mass);
+      if (o.out) e[plan->has_linear()].add(got.out, want.naive.out, want.right.out, largest_lse(want.right, o));
+      if (o.mass) e[2].add(got.mass, want.naive.mass, want.right.mass, largest_lse(want.right, o));
     }
   }
   for (const auto& [name, e] : errors) {

@@ -230,6 +230,17 @@ AttentionExpectation expectation(const AttentionPlan& plan, const AttentionInput
 // Uniform in half a unit in the last place, 2^-9 of the value in bf16; a few roundings in f32.
 double rounding_nmse(DType dtype) { return dtype == DType::bf16 ? 0x1p-18 / 3 : 16 * 0x1p-48; }
 
+// Half a unit in the last place each; the naive version is spared that where its scale is a power of two.
+double logit_nmse(double largest) { return std::pow(std::min(largest * 0x1p-24 * 1.45, 1e-3), 2); }
+
+double largest_lse(const AttentionResult& r, const AttentionOptions& o) {
+  double largest = 0;
+  for (const std::vector<float>* list : {&r.lse, &o.mass_lse}) {
+    for (float x : *list) largest = std::max(largest, std::isfinite(x) ? std::abs(double(x)) : 0);
+  }
+  return largest;
+}
+
 void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
                      const AttentionOptions& o) {
   expect_accurate(got, expectation(plan, in, o), in.dtype, what, o);
@@ -239,14 +250,7 @@ void expect_accurate(const AttentionResult& got, const AttentionExpectation& wan
                      const AttentionOptions& o, double floor) {
   const auto& [right, naive] = want;
   EXPECT_TRUE(got.guards_intact) << what;
-  floor = std::max(floor, rounding_nmse(dtype));
-  // Logits are rounded to f32 in base 2, each by half a unit in the last place; the naive version is spared that where
-  // its scale is a power of two.
-  double largest = 0;
-  for (const std::vector<float>* list : {&right.lse, &o.mass_lse}) {
-    for (float x : *list) largest = std::max(largest, std::isfinite(x) ? std::abs(double(x)) : 0);
-  }
-  floor = std::max(floor, std::pow(std::min(largest * 0x1p-24 * 1.45, 1e-3), 2));
+  floor = std::max({floor, rounding_nmse(dtype), logit_nmse(largest_lse(right, o))});
   auto compare = [&](const std::vector<float>& g, const std::vector<float>& n, const std::vector<float>& r, const char* name) {
     double bound = std::max(4 * nmse(n, r), floor), error = nmse(g, r);
     EXPECT_LE(error, bound) << what << ": " << name << " of " << got.name << " has NMSE " << error << ", naive " << nmse(n, r);

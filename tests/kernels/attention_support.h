@@ -83,6 +83,9 @@ void expect_accurate(const AttentionResult& got, const AttentionExpectation& wan
                      const AttentionOptions& o = {}, double floor = 0);
 // Mean square error of the rounding of a result, relative to it.
 double rounding_nmse(DType dtype);
+// The same of logits, which are rounded to f32 in base 2, where the largest log-sum-exp is this.
+double logit_nmse(double largest_lse);
+double largest_lse(const AttentionResult& r, const AttentionOptions& o = {});
 void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
                      const AttentionOptions& o = {});
 

@@ -22,6 +22,11 @@ struct Vec {
   static F zero() { return _mm256_setzero_ps(); }
   static F set(float x) { return _mm256_set1_ps(x); }
   static F load(const float* p) { return _mm256_load_ps(p); }
+  static F load_any(const float* p) { return _mm256_loadu_ps(p); }
+  static F widen(const Half* p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
   static void store(float* p, F x) { _mm256_store_ps(p, x); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
@@ -79,12 +84,21 @@ struct Vec {
     return sum;
   }
   static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
-  // Lane i of the result is the sum of the lanes of x[i].
-  static F add_across(const F (&x)[8]) {
-    F a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
-    F b = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
-    return add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  // Lane i of the result is op over the lanes of x[i].
+  template <class Op>
+  static F across(const F (&x)[8], Op op) {
+    F quad[2];  // 128-bit lane l: what is left of x[4g] .. x[4g + 3]
+    ZT_UNROLL
+    for (int g = 0; g < 2; ++g) {
+      const F* y = x + 4 * g;
+      F a = op(_mm256_unpacklo_ps(y[0], y[1]), _mm256_unpackhi_ps(y[0], y[1]));
+      F b = op(_mm256_unpacklo_ps(y[2], y[3]), _mm256_unpackhi_ps(y[2], y[3]));
+      quad[g] = op(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+    }
+    return op(_mm256_permute2f128_ps(quad[0], quad[1], 0x20), _mm256_permute2f128_ps(quad[0], quad[1], 0x31));
   }
+  static F add_across(const F (&x)[8]) { return across(x, add); }
+  static F max_across(const F (&x)[8]) { return across(x, max); }
   // 8 rows of 8 dwords; the first `rows` rows of the transpose are stored.
   static void transpose(const Dword* from, int64_t from_row, Dword* to, int64_t to_row, int rows) {
     __m256 a[8], b[8];

@@ -52,7 +52,7 @@ struct LinearJob {
   const float* sums = nullptr;
   float epsilon = 0;                  // of the denominator
   const Dword* projection = nullptr;  // packed, after the division; null: none
-  const float* bias = nullptr;        // [head_dim], of the projection
+  const float* bias = nullptr;        // [channels], of the projection
   const float* alpha = nullptr;       // lerp: one a query block of the tile
 };
 

@@ -37,6 +37,7 @@ void LinearCall::prepare() const {
   for (int64_t i = 0; i < l.head_dim; ++i) {
     for (int64_t c = 0; c < l.head_dim; ++c) to[i * l.channels + c] = w[c * l.head_dim + i];
   }
+  std::copy_n(c_.a.proj_bias.as<float>(), l.head_dim, bias());
   if (folded()) return;
   MatrixJob job{{to, z_.state_floats, nullptr, 1, nullptr}, nullptr, 0, matrix_chunks(l), c_.at<Dword>(z_.packed_projection_at), {}};
   Scratch s = c_.scratch();
@@ -111,7 +112,7 @@ LinearJob LinearCall::tile(int64_t in_group, int64_t head, int64_t q_block, cons
   LinearJob job;
   job.feature = part().feature;
   if (part().projection) {
-    job.bias = c_.a.proj_bias.as<float>();
+    job.bias = bias();
     if (!folded()) job.projection = c_.at<Dword>(z_.packed_projection_at);
   }
   if (part().blend == Blend::lerp) job.alpha = part().alpha.data() + c_.list_set(head) * c_.parts().q.count() + q_block;

@@ -32,6 +32,8 @@ class LinearCall {
   uint8_t* finite(int64_t in_group) const { return c_.at<uint8_t>(z_.finite_at) + in_group; }
   Dword* matrix(int64_t in_group) const { return c_.at<Dword>(z_.matrices_at) + in_group * z_.matrix_dwords; }
   float* sums(int64_t in_group) const { return c_.at<float>(z_.sums_at) + in_group * c_.z.lay.features; }
+  // Padded with zeros, where a state has its sums.
+  float* bias() const { return c_.at<float>(z_.projection_at) + c_.z.lay.features * c_.z.lay.channels; }
   // Key blocks in scope of a query block: those of a list, or all but those.
   Scope scope(int64_t head, int64_t q_block) const;
   StateSum sum_of(int64_t in_group, const Scope& scope, const Scratch& s) const;
