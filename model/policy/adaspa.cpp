@@ -81,8 +81,8 @@ class AdaSpa final : public AttentionPolicy {
     return {};
   }
 
-  // Blocks a row of each head. Heads whose attention the common budget already catches (recall above 0.8) give up half of it to as
-  // many heads where it catches least: in the paper's terms sparsity s becomes (1 + s) / 2 and (3 s - 1) / 2. Above keep = 2/3
+  // Blocks a row of each head. Heads whose attention the common budget already catches (recall above 0.8) give up half of it to
+  // as many heads where it catches least: in the paper's terms sparsity s becomes (1 + s) / 2 and (3 s - 1) / 2. Above keep = 2/3
   // the second would be negative; both then move by what is left below 1, so that the mean stays.
   Result<std::vector<int32_t>> budgets(const TensorView& mass, const ExecContext& ctx) const {
     int64_t heads = mass.dim(0), blocks = mass.dim(2);
@@ -132,7 +132,8 @@ Method adaspa_method() {
   info.name = "adaspa";
   info.summary = "exact at first; a few searches find the blocks that hold the most attention, the steps between reuse them";
   info.citation = "AdaSpa, arXiv 2502.21079";
-  PolicyParameter adapt = fraction_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most");
+  PolicyParameter adapt =
+      fraction_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most");
   adapt.type = ParameterType::boolean;
   PolicyParameter first = fraction_parameter("first_search", "0.2", "when the first search is; the steps up to it are exact");
   PolicyParameter every = fraction_parameter("search_every", "0.4", "time between searches, at least one step");

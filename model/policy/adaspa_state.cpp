@@ -110,6 +110,7 @@ Result<AdaSpaSite> read_site(Reader& r, int block) {
 }  // namespace
 
 std::string save_sites(const AdaSpaSites& sites) {
+  if (sites.empty()) return {};
   std::string out(kMagic);
   append(out, kVersion), append(out, int64_t(sites.size()));
   for (const auto& [key, site] : sites) {

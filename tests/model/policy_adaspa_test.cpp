@@ -91,7 +91,9 @@ TEST(AdaSpa, BudgetsMoveToHeadsThatNeedThem) {
   auto m = make_machine();
   const int64_t n = 640, d = 16;  // ten blocks of 64
   Tensor t = must(m->arena.zeros(DType::f32, {3, 5, n, d}));
-  auto at = [&](int64_t which, int64_t h, int64_t i, int64_t c) -> float& { return t.as<float>()[((which * 5 + h) * n + i) * d + c]; };
+  auto at = [&](int64_t which, int64_t h, int64_t i, int64_t c) -> float& {
+    return t.as<float>()[((which * 5 + h) * n + i) * d + c];
+  };
   for (int64_t h : {1, 4}) {
     for (int64_t i = 0; i < n; ++i) at(0, h, i, i / 64) = 6, at(1, h, i, i / 64) = 6;  // logit 9 in the own block, 0 elsewhere
   }
@@ -103,7 +105,8 @@ TEST(AdaSpa, BudgetsMoveToHeadsThatNeedThem) {
     PlanPtr plan = plan_once(spec, in, m->ctx);
     std::vector<int64_t> c;
     for (int64_t h = 0; h < 5; ++h) {
-      for (int64_t r = 0; r < 10; ++r) EXPECT_EQ(plan->row(h, r).cols.size(), plan->row(h, 0).cols.size()) << "a row keeps what every row keeps";
+      for (int64_t r = 0; r < 10; ++r)
+        EXPECT_EQ(plan->row(h, r).cols.size(), plan->row(h, 0).cols.size()) << "a row keeps what every row keeps";
       c.push_back(int64_t(plan->row(h, 0).cols.size()));
     }
     return c;
@@ -173,7 +176,8 @@ TEST(AdaSpa, HostileStateIsRefusedAndChangesNothing) {
   refused(state + "x", "longer");
   refused("svg" + state, "another magic");
   refused(std::string(1000, '\xff'), "noise");
-  const size_t version = 7, count = version + 8, layer = count + 8, branch = layer + 8, contents = branch + 16, horizon = contents + 8;
+  const size_t version = 7, count = version + 8, layer = count + 8, branch = layer + 8, contents = branch + 16,
+               horizon = contents + 8;
   auto with = [&](size_t at, int64_t value) {
     std::string bytes = state;
     std::memcpy(bytes.data() + at, &value, 8);
@@ -195,7 +199,8 @@ TEST(AdaSpa, HostileStateIsRefusedAndChangesNothing) {
   Random r(9);
   for (int round = 0; round < 3000; ++round) {
     std::string bytes = state;
-    for (int64_t n = 1 + r.below(3); n > 0; --n) bytes[size_t(r.below(round % 2 ? 200 : int64_t(bytes.size())))] = char(r.below(256));
+    for (int64_t n = 1 + r.below(3); n > 0; --n)
+      bytes[size_t(r.below(round % 2 ? 200 : int64_t(bytes.size())))] = char(r.below(256));
     auto target = must(make_policy("adaspa:keep=0.4"));
     Status got = target->restore(bytes);
     if (got.ok()) target->save();

@@ -23,9 +23,11 @@ TEST(DynamicPolicy, TableAndDefaults) {
       {"svg", {{"keep", "0.3"}}},
       {"topk", {{"keep", "0.2"}, {"block", "64"}}},
       {"topp", {{"mass", "0.9"}, {"keep", "0.05"}, {"block", "64"}}},
-      {"adaspa", {{"keep", "0.2"}, {"block", "64"}, {"first_search", "0.2"}, {"search_every", "0.4"}, {"lse", "reuse"}, {"adapt", "1"}}},
+      {"adaspa",
+       {{"keep", "0.2"}, {"block", "64"}, {"first_search", "0.2"}, {"search_every", "0.4"}, {"lse", "reuse"}, {"adapt", "1"}}},
       {"oracle", {{"keep", "0.2"}, {"block", "64"}}},
-      {"sla", {{"keep", "0.1"}, {"scope", "global"}, {"drop", "0.1"}, {"feature", "softmax"}, {"block_q", "128"}, {"block_k", "64"}}},
+      {"sla",
+       {{"keep", "0.1"}, {"scope", "global"}, {"drop", "0.1"}, {"feature", "softmax"}, {"block_q", "128"}, {"block_k", "64"}}},
   };
   for (const PolicyInfo& info : policy_table()) {
     if (!defaults.count(info.name)) continue;
@@ -93,7 +95,8 @@ TEST(DynamicPolicy, RefusesWhatItCannotPlan) {
   Arena small(16);
   ExecContext poor = m->ctx;
   poor.arena = &small;
-  for (std::string name : kMethods) EXPECT_EQ(must(make_policy(name))->plan(clip.at(), poor).status().code(), Code::kTooBig) << name;
+  for (std::string name : kMethods)
+    EXPECT_EQ(must(make_policy(name))->plan(clip.at(), poor).status().code(), Code::kTooBig) << name;
 }
 
 // Out of attention over the plan, run by the best executor that takes it.
@@ -102,7 +105,8 @@ std::vector<float> run(const AttentionPlan& plan, const PolicyClip& clip, const 
   AttentionProblem p{1, clip.q.dim(1), clip.q.dim(3), clip.q.dtype};
   AttentionArgs a;
   a.q = clip.q, a.k = clip.k, a.v = clip.v, a.out = out;
-  Tensor workspace = must(m.ctx.arena->make(DType::u8, {int64_t(choose_attention(plan, p, m.ctx).workspace_bytes(plan, p, m.ctx)) + 64}));
+  Tensor workspace =
+      must(m.ctx.arena->make(DType::u8, {int64_t(choose_attention(plan, p, m.ctx).workspace_bytes(plan, p, m.ctx)) + 64}));
   attention_forward(plan, p, a, workspace.data(), m.ctx);
   return to_floats(out);
 }
@@ -142,7 +146,8 @@ TEST(DynamicPolicy, RulesOfPlans) {
       }
       // (c) all blocks on is exact attention. Both round outputs of size 1 to storage and carry f32 sums.
       std::vector<float> exact = run(*AttentionPlan::dense(g.tokens(), g.tokens()), clip, *m);
-      for (const char* spec : {"svg:keep=1", "topk:keep=1", "topp:mass=1,keep=1", "adaspa:keep=1", "oracle:keep=1", "sla:keep=1"}) {
+      for (const char* spec :
+           {"svg:keep=1", "topk:keep=1", "topp:mass=1,keep=1", "adaspa:keep=1", "oracle:keep=1", "sla:keep=1"}) {
         PlanPtr all = plan_once(spec, clip.at(), m->ctx);
         EXPECT_DOUBLE_EQ(all->density(), 1) << spec;
         EXPECT_LT(nmse(run(*all, clip, *m), exact), t == DType::f32 ? 1e-11 : 2 * 0x1p-16) << spec;
@@ -172,7 +177,8 @@ TEST(DynamicPolicy, DensityIsWhatWasAsked) {
     }
   }
   // topp reads more where attention is flat, and at least `keep`.
-  double wide = plan_once("topp:mass=0.95", clip.at(), m->ctx)->density(), narrow = plan_once("topp:mass=0.3", clip.at(), m->ctx)->density();
+  double wide = plan_once("topp:mass=0.95", clip.at(), m->ctx)->density(),
+         narrow = plan_once("topp:mass=0.3", clip.at(), m->ctx)->density();
   EXPECT_GT(wide, narrow);
   EXPECT_DOUBLE_EQ(plan_once("topp:mass=0,keep=0.25", clip.at(), m->ctx)->density(), 0.25);
   PolicyClip flat({4, 8, 16}, 2, 16, 3);

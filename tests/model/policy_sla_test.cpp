@@ -52,7 +52,8 @@ TEST(Sla, MapIsTheBruteForceOne) {
   auto m = make_machine();
   PolicyClip clip({5, 9, 17}, 3, 24, 11);  // 765 tokens: tails of 61 keys and 125 queries
   for (auto [bq, bk] : {std::pair{128, 64}, {64, 64}, {64, 128}, {128, 128}}) {
-    const int64_t blocks = (765 + bk - 1) / bk, kept = std::max<int64_t>(1, int64_t(0.3 * double(blocks))), low = int64_t(0.2 * double(blocks));
+    const int64_t blocks = (765 + bk - 1) / bk, kept = std::max<int64_t>(1, int64_t(0.3 * double(blocks))),
+                  low = int64_t(0.2 * double(blocks));
     PolicyInput in = clip.at();
     in.projection = true;
     std::string spec = fmt::format("sla:topk=0.3,drop=0.2,block_q={},block_k={},scope=", bq, bk);
@@ -64,14 +65,16 @@ TEST(Sla, MapIsTheBruteForceOne) {
         std::vector<int32_t> order = ranked(scores[i]);
         // f32 sums of 128 values below 4 and products of 24 means: gaps this small are the seed's, and it has none.
         for (size_t j = 1; j < order.size(); ++j) ASSERT_GT(scores[i][size_t(order[j - 1])] - scores[i][size_t(order[j])], 1e-5);
-        std::vector<int32_t> best = sorted({order.begin(), order.begin() + kept}), rest = sorted({order.begin() + kept, order.end() - low});
+        std::vector<int32_t> best = sorted({order.begin(), order.begin() + kept}),
+                             rest = sorted({order.begin() + kept, order.end() - low});
         for (const PlanPtr& plan : {global, three}) {
           auto row = plan->row(h, int64_t(i)).cols;
           EXPECT_EQ(std::vector<int32_t>(row.begin(), row.end()), best) << h << " " << i;
         }
         const LinearPart& l = *three->parts().linear;
         size_t r = size_t(h) * scores.size() + i;
-        EXPECT_EQ(std::vector<int32_t>(l.cols.begin() + l.row_offsets[r], l.cols.begin() + l.row_offsets[r + 1]), rest) << h << " " << i;
+        EXPECT_EQ(std::vector<int32_t>(l.cols.begin() + l.row_offsets[r], l.cols.begin() + l.row_offsets[r + 1]), rest)
+            << h << " " << i;
       }
     }
   }
@@ -82,8 +85,11 @@ TEST(Sla, LinearPart) {
   PolicyClip clip({3, 8, 16}, 2, 16, 2);
   PolicyInput in = clip.at();
   in.projection = true;
-  for (auto [name, scope] : {std::pair{"global", LinearScope::global}, {"complement", LinearScope::complement}, {"three_class", LinearScope::listed}}) {
-    for (auto [map, feature] : {std::pair{"softmax", FeatureMap::softmax}, {"elu", FeatureMap::elu}, {"relu", FeatureMap::relu}}) {
+  for (auto [name, scope] : {std::pair{"global", LinearScope::global},
+                             {"complement", LinearScope::complement},
+                             {"three_class", LinearScope::listed}}) {
+    for (auto [map, feature] :
+         {std::pair{"softmax", FeatureMap::softmax}, {"elu", FeatureMap::elu}, {"relu", FeatureMap::relu}}) {
       PlanPtr plan = plan_once(fmt::format("sla:scope={},feature={}", name, map), in, m->ctx);
       ASSERT_TRUE(plan->has_linear());
       EXPECT_EQ(plan->parts().linear->scope, scope);

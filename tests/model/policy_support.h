@@ -22,7 +22,8 @@ class PolicyClip {
       const double ft = 3 * r.normal(), fh = 3 * r.normal(), fw = 3 * r.normal();
       const int64_t partner = c % width;  // q and k share directions, so that near tokens fit
       for (int64_t i = 0; i < n; ++i) {
-        double x = double(i / (g.h * g.w)) / double(g.t), y = double(i / g.w % g.h) / double(g.h), z = double(i % g.w) / double(g.w);
+        double x = double(i / (g.h * g.w)) / double(g.t), y = double(i / g.w % g.h) / double(g.h),
+               z = double(i % g.w) / double(g.w);
         double smooth = 1.6 * std::cos(ft * x + fh * y + fw * z + 0.1 * double(partner));
         float own = load_float(store_.data(), t, i * 3 * width + c);
         store_float(store_.data(), t, i * 3 * width + c, float(smooth) + noise * own);

@@ -40,11 +40,13 @@ TEST(Svg, BandPairByPair) {
       const int64_t half = 128 * int64_t(std::ceil(double(n) * (1 - std::sqrt(1 - keep)) / 128));
       auto mask = must(must(svg_band_plan(g, keep))->expand(0));
       for (int64_t q = 0; q < n; ++q) {
-        for (int64_t k = 0; k < n; ++k) ASSERT_EQ(bool(mask[size_t(q * n + k)]), std::abs(q - k) <= half || k < s) << q << " " << k;
+        for (int64_t k = 0; k < n; ++k)
+          ASSERT_EQ(bool(mask[size_t(q * n + k)]), std::abs(q - k) <= half || k < s) << q << " " << k;
       }
     }
   }
-  // Far from the rounding to blocks, the band keeps what was asked: 2.81 frames a side of 21 at 0.25 (spec, from the released log).
+  // Far from the rounding to blocks, the band keeps what was asked: 2.81 frames a side of 21 at 0.25 (spec, from the released
+  // log).
   PlanPtr wan = must(svg_band_plan({21, 45, 80}, 0.25));
   double band = 75600 * (1 - std::sqrt(0.75)) / 3600;
   EXPECT_NEAR(band, 2.81, 0.005);
@@ -90,7 +92,8 @@ TEST(Svg, TellsSpatialFromTemporalHeads) {
       for (int64_t i = 0; i < n; ++i) {
         int64_t group = temporal[h] ? i % s / 8 : i / s;
         for (int64_t c = 0; c < d; ++c) {
-          for (int64_t which : {0, 1}) store_float(x.data(), t, ((which * 4 + h) * n + i) * d + c, direction[size_t(group * d + c)]);
+          for (int64_t which : {0, 1})
+            store_float(x.data(), t, ((which * 4 + h) * n + i) * d + c, direction[size_t(group * d + c)]);
         }
       }
     }
@@ -102,7 +105,8 @@ TEST(Svg, TellsSpatialFromTemporalHeads) {
     EXPECT_EQ(plan->parts().k_order.head_set, (std::vector<int32_t>{-1, 0, 0, -1}));
     EXPECT_EQ(plan->parts().q_order, plan->parts().k_order);
     // One band serves all; temporal heads read it in their own order.
-    std::vector<uint8_t> band = must(must(svg_band_plan(g, 0.3))->expand(0)), spatial = must(plan->expand(0)), other = must(plan->expand(1));
+    std::vector<uint8_t> band = must(must(svg_band_plan(g, 0.3))->expand(0)), spatial = must(plan->expand(0)),
+                         other = must(plan->expand(1));
     EXPECT_EQ(spatial, band);
     auto slot = [&](int64_t token) { return token % s * g.t + token / s; };
     for (int64_t q = 0; q < n; q += 37) {
