@@ -46,7 +46,9 @@ void sum_block(const PoolBlocksArgs& a, int64_t block, int64_t slot) {
         for (int64_t c = 0; c < d; ++c) sum[c] += float(r0[c]);
         continue;
       }
-      const T* __restrict r1 = token(h, slot + i + 1), * __restrict r2 = token(h, slot + i + 2), * __restrict r3 = token(h, slot + i + 3);
+      const T* __restrict r1 = token(h, slot + i + 1);
+      const T* __restrict r2 = token(h, slot + i + 2);
+      const T* __restrict r3 = token(h, slot + i + 3);
       for (int64_t c = 0; c < d; ++c) sum[c] += (float(r0[c]) + float(r1[c])) + (float(r2[c]) + float(r3[c]));
     }
     i += step;

@@ -31,7 +31,8 @@ class AdaSpa final : public AttentionPolicy {
     // A step of the paper's search is itself exact; that would leave a single step, or a look at the method, without any blocks.
     bool at_once = in.past_warm_up || s.steps == 1;
     int64_t due = searches_due(s.step, s.steps);
-    if (due > site.searches || (at_once && !site.plan)) {
+    bool last = s.step + 1 >= s.steps;  // a search there would serve no step
+    if ((due > site.searches && !last) || (at_once && !site.plan)) {
       ZT_RETURN_IF_ERROR(search(site, clip, s, due, ctx));
       if (!at_once) return dense(clip);
     }
@@ -74,7 +75,8 @@ class AdaSpa final : public AttentionPolicy {
     PlanParts p;
     p.heads = int(clip.heads());
     p.q = Blocks::uniform(clip.nq(), rule_.block), p.k = Blocks::uniform(clip.nk(), rule_.block);
-    p.valid_until = std::min(first_step(s.steps) + due * period(s.steps), s.steps) - 1;
+    int64_t next = first_step(s.steps) + due * period(s.steps);
+    p.valid_until = (next < s.steps - 1 ? next : s.steps) - 1;
     ZT_ASSIGN_OR_RETURN(site.plan, plan_of_map(std::move(p), map, began));
     site.searches = std::max(site.searches, due);
     if (fresh) site.lse = std::move(fresh);

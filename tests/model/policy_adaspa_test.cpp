@@ -39,6 +39,17 @@ TEST(AdaSpa, SearchesAtTenAndThirtyOfFifty) {
   EXPECT_EQ(early->parts().cols, plan_once("adaspa:keep=0.4", first.at(), m->ctx)->parts().cols);
 }
 
+TEST(AdaSpa, TheLastStepIsNotSearched) {
+  auto m = make_machine();
+  PolicyClip clip({2, 6, 11}, 2, 8, 1);
+  auto policy = must(make_policy("adaspa"));
+  for (int64_t step = 0; step < 8; ++step) {  // due at 1, 4 and 7
+    PlanPtr plan = step_of(*policy, clip, step, 8, *m);
+    EXPECT_EQ(plan->is_dense(), step <= 1 || step == 4) << step;
+    EXPECT_GE(plan->parts().valid_until, step);
+  }
+}
+
 TEST(AdaSpa, LaterSearchesTakeTheFirstLogSumExps) {
   auto m = make_machine();
   PolicyClip first({4, 8, 14}, 2, 8, 1), second({4, 8, 14}, 2, 8, 2);
