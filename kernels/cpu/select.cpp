@@ -10,6 +10,7 @@
 #include "kernels/core/parallel.h"
 #include "kernels/cpu/block_scores.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/sum_rows.h"
 
 namespace zt {
 namespace {
@@ -27,31 +28,32 @@ const T* row_of(const TensorView& v, int64_t head, int64_t token) {
 // --- pool_blocks ---
 
 // Sums of one block for all heads into out, tokens outside and heads inside: in the model's layout a token's heads lie
-// side by side, so memory is read in order. Four tokens at a time keep the sums out of the way of the loads.
+// side by side, so memory is read in order.
 template <class T>
 void sum_block(const PoolBlocksArgs& a, int64_t block, int64_t slot) {
   const int64_t heads = a.x.dim(0), n = a.x.dim(1), d = a.x.dim(2), blocks = a.blocks->count();
-  const int32_t valid = a.blocks->valid[size_t(block)];
-  auto token = [&](int64_t h, int64_t s) {
-    int set = a.order ? a.order->set_of(h) : -1;
-    return row_of<T>(a.x, h, set < 0 ? s : a.order->order[size_t(set * n + s)]);
-  };
-  for (int64_t h = 0; h < heads; ++h) std::fill_n(a.out.as<float>() + (h * blocks + block) * d, d, 0.f);
-  for (int32_t i = 0; i < valid;) {
-    const int32_t step = valid - i >= 4 ? 4 : 1;
+  const int64_t end = slot + a.blocks->valid[size_t(block)];
+  auto sums = [&](int64_t h) { return a.out.as<float>() + (h * blocks + block) * d; };
+  for (int64_t h = 0; h < heads; ++h) std::fill_n(sums(h), d, 0.f);
+  while (slot < end) {
+    const int step = end - slot >= kRowsAtOnce ? kRowsAtOnce : 1;
     for (int64_t h = 0; h < heads; ++h) {
-      float* __restrict sum = a.out.as<float>() + (h * blocks + block) * d;
-      const T* __restrict r0 = token(h, slot + i);
-      if (step == 1) {
-        for (int64_t c = 0; c < d; ++c) sum[c] += float(r0[c]);
-        continue;
+      const int set = a.order ? a.order->set_of(h) : -1;
+      const int32_t* order = set < 0 ? nullptr : a.order->order.data() + set * n;
+      auto row = [&](int64_t s) { return row_of<T>(a.x, h, order ? order[s] : s); };
+      const T* rows[kRowsAtOnce];
+      for (int r = 0; r < step; ++r) rows[r] = row(slot + r);
+      for (int r = 0; r < step && slot + step + r < n; ++r) {  // rows are too short for the machine to see them coming
+        const char* next = reinterpret_cast<const char*>(row(slot + step + r));
+        for (int64_t byte = 0; byte < d * int64_t(sizeof(T)); byte += 64) __builtin_prefetch(next + byte);
       }
-      const T* __restrict r1 = token(h, slot + i + 1);
-      const T* __restrict r2 = token(h, slot + i + 2);
-      const T* __restrict r3 = token(h, slot + i + 3);
-      for (int64_t c = 0; c < d; ++c) sum[c] += (float(r0[c]) + float(r1[c])) + (float(r2[c]) + float(r3[c]));
+      if (step == 1) {
+        add_rows<1>(rows, d, sums(h));
+      } else {
+        add_rows<kRowsAtOnce>(rows, d, sums(h));
+      }
     }
-    i += step;
+    slot += step;
   }
 }
 
@@ -84,7 +86,7 @@ void shares(float* row, std::span<const int32_t> counts) {
 }
 
 void run_block_scores(const BlockScoresArgs& a, const ExecContext& ctx) {
-  constexpr int64_t kRows = 32;
+  constexpr int64_t kRows = 64;
   const int64_t heads = a.q.dim(0), nq = a.q.dim(1), nk = a.k.dim(1), d = a.q.dim(2), tasks = (nq + kRows - 1) / kRows;
   parallel_for(ctx.threads, heads * tasks, [&](int64_t t) {
     const int64_t h = t / tasks, begin = t % tasks * kRows, rows = std::min(kRows, nq - begin);
