@@ -131,6 +131,9 @@ TEST(AdaSpa, BudgetsMoveToHeadsThatNeedThem) {
   // At 0.9 flat heads pass 0.8 as well; at most half of the heads give.
   EXPECT_EQ(counts("adaspa:keep=0.9"), (std::vector<int64_t>{9, 8, 10, 10, 8}));
   EXPECT_EQ(counts("adaspa:keep=1"), (std::vector<int64_t>{10, 10, 10, 10, 10}));
+  // One head above 0.8, four at 0.4: one gives to one.
+  for (int64_t i = 0; i < n; ++i) at(0, 4, i, i / 64) = 0, at(1, 4, i, i / 64) = 0;
+  EXPECT_EQ(counts("adaspa:keep=0.4"), (std::vector<int64_t>{4, 2, 4, 4, 6}));
 }
 
 struct Saved {
