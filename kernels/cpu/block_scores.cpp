@@ -6,8 +6,8 @@ namespace zt {
 namespace {
 
 using Vec = float __attribute__((vector_size(16)));
-constexpr int kKeys = 8;           // of a panel: two vectors
-constexpr int64_t kDepth = 256;    // channels of a panel, so that it stays in the first cache
+constexpr int kKeys = 8;         // of a panel: two vectors
+constexpr int64_t kDepth = 256;  // channels of a panel, so that it stays in the first cache
 
 // kRows x kKeys products over `depth` channels, added to sums; panel[c] holds channel c of the panel's keys.
 template <int kRows>

@@ -10,6 +10,7 @@
 #include "kernels/core/parallel.h"
 #include "kernels/cpu/block_scores.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/sum_rows.h"
 
 namespace zt {
 namespace {
@@ -27,30 +28,32 @@ const T* row_of(const TensorView& v, int64_t head, int64_t token) {
 // --- pool_blocks ---
 
 // Sums of one block for all heads into out, tokens outside and heads inside: in the model's layout a token's heads lie
-// side by side, so memory is read in order. Four tokens at a time keep the sums out of the way of the loads.
+// side by side, so memory is read in order.
 template <class T>
 void sum_block(const PoolBlocksArgs& a, int64_t block, int64_t slot) {
   const int64_t heads = a.x.dim(0), n = a.x.dim(1), d = a.x.dim(2), blocks = a.blocks->count();
-  const int32_t valid = a.blocks->valid[size_t(block)];
-  auto token = [&](int64_t h, int64_t s) {
-    int set = a.order ? a.order->set_of(h) : -1;
-    return row_of<T>(a.x, h, set < 0 ? s : a.order->order[size_t(set * n + s)]);
-  };
-  for (int64_t h = 0; h < heads; ++h) std::fill_n(a.out.as<float>() + (h * blocks + block) * d, d, 0.f);
-  for (int32_t i = 0; i < valid;) {
-    const int32_t step = valid - i >= 4 ? 4 : 1;
+  const int64_t end = slot + a.blocks->valid[size_t(block)];
+  auto sums = [&](int64_t h) { return a.out.as<float>() + (h * blocks + block) * d; };
+  for (int64_t h = 0; h < heads; ++h) std::fill_n(sums(h), d, 0.f);
+  while (slot < end) {
+    const int step = end - slot >= kRowsAtOnce ? kRowsAtOnce : 1;
     for (int64_t h = 0; h < heads; ++h) {
-      float* __restrict sum = a.out.as<float>() + (h * blocks + block) * d;
-      const T* __restrict r0 = token(h, slot + i);
-      if (step == 1) {
-        for (int64_t c = 0; c < d; ++c) sum[c] += float(r0[c]);
-        continue;
+      const int set = a.order ? a.order->set_of(h) : -1;
+      const int32_t* order = set < 0 ? nullptr : a.order->order.data() + set * n;
+      auto row = [&](int64_t s) { return row_of<T>(a.x, h, order ? order[s] : s); };
+      const T* rows[kRowsAtOnce];
+      for (int r = 0; r < step; ++r) rows[r] = row(slot + r);
+      for (int r = 0; r < step && slot + step + r < n; ++r) {  // rows are too short for the machine to see them coming
+        const char* next = reinterpret_cast<const char*>(row(slot + step + r));
+        for (int64_t byte = 0; byte < d * int64_t(sizeof(T)); byte += 64) __builtin_prefetch(next + byte);
       }
-      const T *__restrict r1 = token(h, slot + i + 1), *__restrict r2 = token(h, slot + i + 2),
-              *__restrict r3 = token(h, slot + i + 3);
-      for (int64_t c = 0; c < d; ++c) sum[c] += (float(r0[c]) + float(r1[c])) + (float(r2[c]) + float(r3[c]));
+      if (step == 1) {
+        add_rows<1>(rows, d, sums(h));
+      } else {
+        add_rows<kRowsAtOnce>(rows, d, sums(h));
+      }
     }
-    i += step;
+    slot += step;
   }
 }
 
@@ -83,7 +86,7 @@ void shares(float* row, std::span<const int32_t> counts) {
 }
 
 void run_block_scores(const BlockScoresArgs& a, const ExecContext& ctx) {
-  constexpr int64_t kRows = 32;
+  constexpr int64_t kRows = 64;
   const int64_t heads = a.q.dim(0), nq = a.q.dim(1), nk = a.k.dim(1), d = a.q.dim(2), tasks = (nq + kRows - 1) / kRows;
   parallel_for(ctx.threads, heads * tasks, [&](int64_t t) {
     const int64_t h = t / tasks, begin = t % tasks * kRows, rows = std::min(kRows, nq - begin);
@@ -181,23 +184,33 @@ void run_head_errors(const HeadErrorsArgs& a, const ExecContext& ctx) {
 // --- merge_partials ---
 
 void run_merge_partials(const MergePartialsArgs& a, const ExecContext& ctx) {
+  constexpr int64_t kPiece = 128;  // channels at a time, as floats on the stack
   const int64_t heads = a.out.dim(1), n = a.out.dim(2), d = a.out.dim(3);
   parallel_ranges(ctx.threads, a.out.dim(0) * heads * n, grain(d), [&](int64_t begin, int64_t end) {
+    float part0[kPiece], part1[kPiece];
     for (int64_t i = begin; i < end; ++i) {
-      auto at = [&](const TensorView& v) { return i / n / heads * v.stride(0) + i / n % heads * v.stride(1) + i % n * v.stride(2); };
-      const int64_t from0 = at(a.out0), from1 = at(a.out1), to = at(a.out);
+      auto at = [&](const TensorView& v, int64_t c) {
+        int64_t element = i / n / heads * v.stride(0) + i / n % heads * v.stride(1) + i % n * v.stride(2) + c;
+        return static_cast<char*>(v.data) + element * int64_t(dtype_size(v.dtype));
+      };
       const double l0 = double(a.lse0.as<float>()[i]), l1 = double(a.lse1.as<float>()[i]);
       const bool no0 = std::isinf(l0) && l0 < 0, no1 = std::isinf(l1) && l1 < 0;
-      const float w = no1 ? 0.f : no0 ? 1.f : float(1 / (1 + std::exp(l0 - l1)));
-      // What a part without keys holds is not looked at: it may be NaN.
-      for (int64_t c = 0; c < d; ++c) {
-        float x0 = no0 ? 0.f : load_float(a.out0.data, a.out0.dtype, from0 + c);
-        float x1 = no1 ? 0.f : load_float(a.out1.data, a.out1.dtype, from1 + c);
-        store_float(a.out.data, a.out.dtype, to + c, no0 || no1 ? x0 + x1 : x0 + w * (x1 - x0));
+      const float w = float(1 / (1 + std::exp(l0 - l1)));
+      for (int64_t c = 0; c < d; c += kPiece) {
+        const int64_t count = std::min(kPiece, d - c);
+        // What a part without keys holds is not looked at: it may be NaN.
+        std::fill_n(part0, count, 0.f);
+        if (!no0) convert_floats(at(a.out0, c), a.out0.dtype, part0, DType::f32, count);
+        if (!no1) convert_floats(at(a.out1, c), a.out1.dtype, part1, DType::f32, count);
+        if (no0 && !no1) std::copy_n(part1, count, part0);
+        if (!no0 && !no1) {
+          for (int64_t x = 0; x < count; ++x) part0[x] += w * (part1[x] - part0[x]);
+        }
+        convert_floats(part0, DType::f32, at(a.out, c), a.out.dtype, count);
       }
       if (!a.lse) continue;
-      double most = std::max(l0, l1);
-      a.lse.as<float>()[i] = no0 ? float(l1) : no1 ? float(l0) : float(most + std::log1p(std::exp(-std::abs(l0 - l1))));
+      const double both = std::max(l0, l1) + std::log1p(std::exp(-std::abs(l0 - l1)));
+      a.lse.as<float>()[i] = float(no0 ? l1 : no1 ? l0 : both);
     }
   });
 }

@@ -31,7 +31,8 @@ class AdaSpa final : public AttentionPolicy {
     // A step of the paper's search is itself exact; that would leave a single step, or a look at the method, without any blocks.
     bool at_once = in.past_warm_up || s.steps == 1;
     int64_t due = searches_due(s.step, s.steps);
-    if (due > site.searches || (at_once && !site.plan)) {
+    bool last = s.step + 1 >= s.steps;  // a search there would serve no step
+    if ((due > site.searches && !last) || (at_once && !site.plan)) {
       ZT_RETURN_IF_ERROR(search(site, clip, s, due, ctx));
       if (!at_once) return dense(clip);
     }
@@ -74,15 +75,16 @@ class AdaSpa final : public AttentionPolicy {
     PlanParts p;
     p.heads = int(clip.heads());
     p.q = Blocks::uniform(clip.nq(), rule_.block), p.k = Blocks::uniform(clip.nk(), rule_.block);
-    p.valid_until = std::min(first_step(s.steps) + due * period(s.steps), s.steps) - 1;
+    int64_t next = first_step(s.steps) + due * period(s.steps);
+    p.valid_until = (next < s.steps - 1 ? next : s.steps) - 1;
     ZT_ASSIGN_OR_RETURN(site.plan, plan_of_map(std::move(p), map, began));
     site.searches = std::max(site.searches, due);
     if (fresh) site.lse = std::move(fresh);
     return {};
   }
 
-  // Blocks a row of each head. Heads whose attention the common budget already catches (recall above 0.8) give up half of it to as
-  // many heads where it catches least: in the paper's terms sparsity s becomes (1 + s) / 2 and (3 s - 1) / 2. Above keep = 2/3
+  // Blocks a row of each head. Heads whose attention the common budget already catches (recall above 0.8) give up half of it to
+  // as many heads where it catches least: in the paper's terms sparsity s becomes (1 + s) / 2 and (3 s - 1) / 2. Above keep = 2/3
   // the second would be negative; both then move by what is left below 1, so that the mean stays.
   Result<std::vector<int32_t>> budgets(const TensorView& mass, const ExecContext& ctx) const {
     int64_t heads = mass.dim(0), blocks = mass.dim(2);
@@ -132,7 +134,8 @@ Method adaspa_method() {
   info.name = "adaspa";
   info.summary = "exact at first; a few searches find the blocks that hold the most attention, the steps between reuse them";
   info.citation = "AdaSpa, arXiv 2502.21079";
-  PolicyParameter adapt = fraction_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most");
+  PolicyParameter adapt =
+      fraction_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most");
   adapt.type = ParameterType::boolean;
   PolicyParameter first = fraction_parameter("first_search", "0.2", "when the first search is; the steps up to it are exact");
   PolicyParameter every = fraction_parameter("search_every", "0.4", "time between searches, at least one step");

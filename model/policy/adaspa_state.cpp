@@ -110,9 +110,11 @@ Result<AdaSpaSite> read_site(Reader& r, int block) {
 }  // namespace
 
 std::string save_sites(const AdaSpaSites& sites) {
+  if (sites.empty()) return {};
   std::string out(kMagic);
   append(out, kVersion), append(out, int64_t(sites.size()));
   for (const auto& [key, site] : sites) {
+    // The one place where a method reads a tensor: a checkpoint is bytes, and saving has no context to copy with.
     const float* lse = site.lse ? site.lse.as<float>() : site.saved_lse.data();
     int64_t rows = site.lse ? site.lse.view().count() : int64_t(site.saved_lse.size());
     append(out, key.first), append(out, int64_t(key.second)), append(out, site.searches);

@@ -21,7 +21,7 @@ struct AdaSpaSite {
 };
 using AdaSpaSites = std::map<std::pair<int64_t, Branch>, AdaSpaSite>;
 
-std::string save_sites(const AdaSpaSites& sites);
+std::string save_sites(const AdaSpaSites& sites);  // empty for none
 // `block` is the SPEC's. Hostile bytes are refused with one line.
 Result<AdaSpaSites> read_sites(std::string_view bytes, int block);
 

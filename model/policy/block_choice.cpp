@@ -14,7 +14,8 @@ int32_t kept_count(double keep, int64_t blocks) { return std::max(1, share_of_bl
 Result<ClipInput> clip_input(const PolicyInput& in, std::string_view method) {
   if (!in.q || !in.k) return invalid("{}: plans from queries and keys; a grid alone does not settle its plan", method);
   if (in.q.dim(0) != 1) return invalid("{}: plans one clip at a time, this call holds {}", method, in.q.dim(0));
-  if (in.q.dim(2) < 1 || in.k.dim(2) < 1) return invalid("{}: {} queries and {} keys, at least 1 each", method, in.q.dim(2), in.k.dim(2));
+  if (in.q.dim(2) < 1 || in.k.dim(2) < 1)
+    return invalid("{}: {} queries and {} keys, at least 1 each", method, in.q.dim(2), in.k.dim(2));
   return ClipInput{in.q.select(0, 0), in.k.select(0, 0)};
 }
 
@@ -48,7 +49,8 @@ Result<Tensor> block_mass_of(const ClipInput& clip, int block, const TensorView&
   AttentionProblem problem{1, heads, clip.head_dim(), clip.q.dtype, 0, true};
   ZT_ASSIGN_OR_RETURN(Tensor mass, ctx.arena->make(DType::f32, {heads, q_blocks, k_blocks}));
   const AttentionExecutor& executor = choose_attention(*all, problem, ctx);
-  ZT_ASSIGN_OR_RETURN(Tensor workspace, ctx.arena->make(DType::u8, {std::max<int64_t>(1, int64_t(executor.workspace_bytes(*all, problem, ctx)))}));
+  ZT_ASSIGN_OR_RETURN(Tensor workspace,
+                      ctx.arena->make(DType::u8, {std::max<int64_t>(1, int64_t(executor.workspace_bytes(*all, problem, ctx)))}));
   auto one_clip = [](const TensorView& v) {
     TensorView all_clips(v.data, v.dtype, {1, v.dim(0), v.dim(1), v.dim(2)});
     all_clips.strides = {v.dim(0) * v.stride(0), v.stride(0), v.stride(1), v.stride(2)};

@@ -35,9 +35,7 @@ Thw exact_tile(const Grid& grid, int64_t block) {
   if (2 * grid.tokens() < block * fewest()) list = candidates(grid, block, true);
   const int64_t fullest = fewest();
   const Candidate* best = nullptr;
-  auto rank = [](const Candidate& c) {
-    return std::tuple(c.tile.t + c.tile.h + c.tile.w, -c.tile.count(), c.tile.t, c.tile.h);
-  };
+  auto rank = [](const Candidate& c) { return std::tuple(c.tile.t + c.tile.h + c.tile.w, -c.tile.count(), c.tile.t, c.tile.h); };
   for (const Candidate& c : list) {
     bool full = 9 * c.tiles <= 10 * fullest;  // mean fill = tokens / tiles
     if (full && (!best || rank(c) < rank(*best))) best = &c;

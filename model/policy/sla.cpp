@@ -28,7 +28,8 @@ class Sla final : public AttentionPolicy {
       p.linear->scope = rule_.scope, p.linear->feature = rule_.feature, p.linear->projection = true;
     } else if (!warned_) {
       warned_ = true;
-      if (ctx.warn) ctx.warn("sla: the model has no proj_l weights for its linear part, which is off; only the kept blocks are read");
+      if (ctx.warn)
+        ctx.warn("sla: the model has no proj_l weights for its linear part, which is off; only the kept blocks are read");
     }
     // SLA ranks without softmax and without 1 / sqrt(d), neither of which moves a rank, and takes the mean key away first.
     ZT_ASSIGN_OR_RETURN(Tensor scores, pooled_scores(clip, p, {.center = true}, ctx));
@@ -71,9 +72,9 @@ Method sla_method() {
   PolicyParameter keep = keep_parameter("0.1", "fraction of key blocks that each query block reads by softmax");
   keep.other_name = "topk";
   keep.citation = "the paper trains 0.05, TurboDiffusion's checkpoints 0.1";
-  PolicyParameter scope = choice_parameter(
-      "scope", {"global", "complement", "three_class"}, "global", "",
-      "what the linear part reads: every key (TurboDiffusion), the blocks left out (first release), or those without the lowest (paper)");
+  PolicyParameter scope = choice_parameter("scope", {"global", "complement", "three_class"}, "global", "",
+                                           "what the linear part reads: every key (TurboDiffusion), the blocks left out (first "
+                                           "release), or those without the lowest (paper)");
   info.parameters = {
       keep,
       scope,

@@ -115,7 +115,8 @@ Method svg_method() {
   info.name = "svg";
   info.summary = "each head reads its own and nearby frames, or its own and nearby places in all frames, whichever errs less";
   info.citation = "Sparse VideoGen, arXiv 2502.01776; svg-project/Sparse-VideoGen";
-  info.advice = "its authors keep a fifth of the steps and the first layer dense for Wan 2.1 (dense_steps=10 of 50, dense_layers=1)";
+  info.advice =
+      "its authors keep a fifth of the steps and the first layer dense for Wan 2.1 (dense_steps=10 of 50, dense_layers=1)";
   info.parameters = {keep_parameter("0.3", "kept fraction that settles the width of the band; the first frame comes on top")};
   info.parameters[0].citation = "the released scripts: 0.3 for Wan 2.1 at 720p";
   return {info, [](const Parameters& p) -> Result<std::shared_ptr<AttentionPolicy>> {

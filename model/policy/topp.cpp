@@ -27,7 +27,8 @@ class TopP final : public TiledChoice {
 };
 
 Result<std::shared_ptr<AttentionPolicy>> make(const Parameters& p) {
-  return std::shared_ptr<AttentionPolicy>(std::make_shared<TopP>(block_value(p, "block"), p.fraction("keep"), p.fraction("mass")));
+  return std::shared_ptr<AttentionPolicy>(
+      std::make_shared<TopP>(block_value(p, "block"), p.fraction("keep"), p.fraction("mass")));
 }
 
 }  // namespace

@@ -69,7 +69,8 @@ TEST(Select, PoolBlocks) {
       got.push_back(to_floats(out));
     }
     EXPECT_EQ(got[0], got[1]) << "bits for any thread count";
-    // A sum of at most 100 values below 5 takes fewer than 100 roundings of 2^-24 of 500; the mean of all tokens is a mean of such.
+    // A sum of at most 100 values below 5 takes fewer than 100 roundings of 2^-24 of 500; the mean of all tokens is a mean of
+    // such.
     EXPECT_LE(max_abs_diff(got[0], to_floats(want)), 2 * 5 * 100 * 0x1p-24) << round;
   }
 }
@@ -80,7 +81,8 @@ TEST(Select, BlockScores) {
     int64_t heads = 1 + r.below(4), nq = 1 + r.below(90), nk = 1 + r.below(90), d = round % 10 == 0 ? 300 : 1 + r.below(140);
     auto ref = make_machine(machine_isa(), 1, {"*=ref"});
     Tensor q = random_tensor(ref->arena, DType::f32, {heads, nq, d}, uint64_t(round)),
-           k = random_tensor(ref->arena, DType::f32, {heads, nk, d}, 99), want = must(ref->arena.make(DType::f32, {heads, nq, nk}));
+           k = random_tensor(ref->arena, DType::f32, {heads, nk, d}, 99),
+           want = must(ref->arena.make(DType::f32, {heads, nq, nk}));
     std::vector<int32_t> counts;
     for (int64_t j = 0; j < nk; ++j) counts.push_back(int32_t(1 + r.below(64)));
     bool share = round % 2 == 1;
@@ -104,8 +106,8 @@ TEST(Select, BlockScores) {
   }
 }
 
-std::vector<uint8_t> selected(const Machine& m, const TensorView& scores, SelectRule rule, std::vector<int32_t> count, double mass,
-                              uint8_t mark) {
+std::vector<uint8_t> selected(const Machine& m, const TensorView& scores, SelectRule rule, std::vector<int32_t> count,
+                              double mass, uint8_t mark) {
   Tensor map = must(m.ctx.arena->zeros(DType::u8, scores.shape));
   select_blocks({scores, rule, count, mass, mark, map}, m.ctx);
   return {map.as<uint8_t>(), map.as<uint8_t>() + map.view().count()};
@@ -193,8 +195,10 @@ TEST(Select, MergePartials) {
     // f32: the weight, the difference, the product and the sum round once each, of values below 10; bf16: one step of storage.
     EXPECT_LE(max_abs_diff(outs[1], outs[0]), t == DType::f32 ? 4 * 10 * 0x1p-24 : 8 * 0x1p-8) << round;
     for (size_t i = 0; i < lses[0].size(); ++i) {
-      if (std::isinf(lses[0][i])) EXPECT_EQ(lses[1][i], lses[0][i]);
-      else EXPECT_NEAR(lses[1][i], lses[0][i], 64 * 0x1p-23);
+      if (std::isinf(lses[0][i]))
+        EXPECT_EQ(lses[1][i], lses[0][i]);
+      else
+        EXPECT_NEAR(lses[1][i], lses[0][i], 64 * 0x1p-23);
     }
   }
 }
@@ -213,8 +217,8 @@ TEST(Select, SlicesMergeToTheWhole) {
       AttentionArgs a = in.args;
       a.k = in.args.k.slice(2, first, keys), a.v = in.args.v.slice(2, first, keys), a.out = out, a.lse = lse;
       AttentionProblem problem{s.batch, s.heads, s.d, DType::f32, 0};
-      Tensor workspace =
-          must(m->arena.make(DType::u8, {int64_t(choose_attention(p, problem, m->ctx).workspace_bytes(p, problem, m->ctx)) + 64}));
+      Tensor workspace = must(
+          m->arena.make(DType::u8, {int64_t(choose_attention(p, problem, m->ctx).workspace_bytes(p, problem, m->ctx)) + 64}));
       attention_forward(p, problem, a, workspace.data(), m->ctx);
     };
     int64_t cut = r.below(plan->parts().k.count() + 1), at = plan->k_starts()[size_t(cut)];
@@ -229,8 +233,10 @@ TEST(Select, SlicesMergeToTheWhole) {
     EXPECT_LE(max_abs_diff(to_floats(out), to_floats(whole)), 4 * 5 * 0x1p-24 + 10 * 0.25 * 2 * 32 * 0x1p-24) << round;
     for (int64_t i = 0; i < lse.view().count(); ++i) {
       float want = lse.as<float>()[i], got = merged.as<float>()[i];
-      if (std::isinf(want)) EXPECT_EQ(got, want);
-      else EXPECT_NEAR(got, want, 3 * 32 * 0x1p-24);
+      if (std::isinf(want))
+        EXPECT_EQ(got, want);
+      else
+        EXPECT_NEAR(got, want, 3 * 32 * 0x1p-24);
     }
   }
 }

@@ -72,9 +72,11 @@ void bench(const Case& c, const ExecContext& ctx) {
   const int64_t n = c.grid.tokens();
   Inputs in(c, *ctx.arena);
   Seconds dense = attention_seconds(*AttentionPlan::dense(n, n), in.args, ctx);
-  std::printf("%lld heads, %lldx%lldx%lld = %lld tokens, head dim %lld, %d threads: exact attention %.1f ms\n", (long long)c.heads,
-              (long long)c.grid.t, (long long)c.grid.h, (long long)c.grid.w, (long long)n, (long long)c.d, ctx.threads, 1e3 * dense.wall);
-  std::printf("%10s %10s %10s %10s %10s %8s %8s\n", "method", "plan ms", "of exact", "cpu share", "longest ms", "density", "steps");
+  std::printf("%lld heads, %lldx%lldx%lld = %lld tokens, head dim %lld, %d threads: exact attention %.1f ms\n",
+              (long long)c.heads, (long long)c.grid.t, (long long)c.grid.h, (long long)c.grid.w, (long long)n, (long long)c.d,
+              ctx.threads, 1e3 * dense.wall);
+  std::printf("%10s %10s %10s %10s %10s %8s %8s\n", "method", "plan ms", "of exact", "cpu share", "longest ms", "density",
+              "steps");
   for (const PolicyInfo& info : policy_table()) {
     auto policy = must(make_policy(info.name));
     AttentionProblem mass{1, c.heads, c.d, DType::bf16, 0, true};
