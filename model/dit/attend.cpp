@@ -12,8 +12,9 @@ Status AttentionPolicy::restore(std::string_view state) {
 
 Status check_projection(const AttentionPlan& plan, bool have_weights) {
   if (!plan.has_linear() || !plan.parts().linear->projection || have_weights) return {};
-  return invalid("the attention plan projects its linear part with proj_l weights, and there are none here; use a model that was "
-                 "trained for it, or a method without projection");
+  return invalid(
+      "the attention plan projects its linear part with proj_l weights, and there are none here; use a model that was "
+      "trained for it, or a method without projection");
 }
 
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {

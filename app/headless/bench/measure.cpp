@@ -54,7 +54,9 @@ std::string Table::markdown() const {
 std::string Report::table() const {
   std::string out = fmt::format("{}\n", name);
   for (const auto& [key, value] : facts.items()) out += fmt::format("  {}: {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  if (!lines.empty()) out += fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
+  if (!lines.empty())
+    out +=
+        fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
   for (const auto& l : lines) {
     out += fmt::format("  {:<44} {:>16} {:>10.2f} {:>9.1f} {:>9.1f} {:>6.1f}%\n", l.what, l.implementation, l.seconds * 1e3, l.gflops,
                        l.matmul_gflops, 100 * l.share());

@@ -16,8 +16,13 @@ using nlohmann::json;
 TEST(BenchMethods, TableOfMethods) {
   TempFolder dir;
   std::string here = "TMPDIR=" + dir.path();
-  std::vector<std::string> args = {"bench", "methods", "--size", "96x96", "--frames", "5", "--steps", "2", "--attn", "dense",
-                                   "--attn", "window:window=1x3x3,tile=1x2x2", "--attn", "radial:block=64,dense_steps=2"};
+  std::vector<std::string> args = {"bench",    "methods",
+                                   "--size",   "96x96",
+                                   "--frames", "5",
+                                   "--steps",  "2",
+                                   "--attn",   "dense",
+                                   "--attn",   "window:window=1x3x3,tile=1x2x2",
+                                   "--attn",   "radial:block=64,dense_steps=2"};
   Finished text = run(dir, args, {here});
   ASSERT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("| method | density | recall | step s | render s | PSNR dB |\n|---|"));
