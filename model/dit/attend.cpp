@@ -47,7 +47,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
     workspace_ = Tensor();  // give the old one back first
     ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {need}));
   }
-  if (std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
+  if (!args.lse && std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
     Shape rows{problem.batch, problem.heads, args.q.dim(2)};
     if (!lse_ || lse_.shape() != rows) {
       lse_ = Tensor();
