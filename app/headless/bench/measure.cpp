@@ -41,10 +41,11 @@ std::string Table::markdown() const {
   for (const auto& row : rows) {
     out += "\n|";
     for (const auto& cell : row) {
-      std::string text = cell.is_null()           ? "–"
-                         : cell.is_string()       ? cell.get<std::string>()
-                         : cell.is_number_float() ? fmt::format("{:.4g}", cell.get<double>())
-                                                  : cell.dump();
+      std::string text = cell.is_string() ? cell.get<std::string>() : cell.is_null() ? "–" : cell.dump();
+      if (cell.is_number_float()) {
+        double v = cell.get<double>();
+        text = v < 1000 ? fmt::format("{:.4g}", v) : fmt::format("{:.0f}", v);
+      }
       out += " " + text + " |";
     }
   }

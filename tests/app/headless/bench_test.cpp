@@ -48,7 +48,7 @@ TEST(BenchMethods, TableOfMethods) {
 TEST(Bench, RefusesBeforeAnyWork) {
   TempFolder dir;
   for (const char* what : {"attention", "methods"}) {
-    Finished f = run(dir, {"bench", what, "--attn", "dens"});
+    Finished f = run(dir, {"bench", "--attn", "dens", what});  // one method a flag: the word after it is not another
     EXPECT_EQ(f.code, 2);
     EXPECT_THAT(f.err, HasSubstr("nearest known one is 'dense'"));
     EXPECT_EQ(f.out, "");
