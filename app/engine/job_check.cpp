@@ -112,8 +112,9 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
   if (job.attention->name() != "dense" && s.min_psnr > 0) {
-    return invalid("min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
-                   job.attention->name());
+    return invalid(
+        "min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
+        job.attention->name());
   }
 
   if (s.output.empty()) s.output = default_output(s, kind);

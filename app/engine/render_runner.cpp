@@ -200,7 +200,8 @@ class RenderRunner final : public StageRunner {
     if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
     if (report) {
       clock.end();
-      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, records, step_s, meter.seconds(), result)));
+      ZT_RETURN_IF_ERROR(
+          write_text(*report, report_json(p.job, host().places().version, records, step_s, meter.seconds(), result)));
       ZT_RETURN_IF_ERROR(report->commit());
       result.files.push_back(s.report);
     }

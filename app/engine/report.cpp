@@ -31,9 +31,10 @@ Status check_recall(std::span<const AttentionRecord> step, double least, int64_t
       if (!call || r.heads[h].recall < call->heads[head].recall) call = &r, head = h;
     }
   }
-  return failed("min_recall: step {} of {} kept {:.4f} of the attention mass, {} was asked for; least in layer {}, head {}: {:.4f}; "
-                "keep more in the method, give it more dense_steps, or use --attn dense",
-                call->step + 1, steps, recall, least, call->layer, head, call->heads[head].recall);
+  return failed(
+      "min_recall: step {} of {} kept {:.4f} of the attention mass, {} was asked for; least in layer {}, head {}: {:.4f}; "
+      "keep more in the method, give it more dense_steps, or use --attn dense",
+      call->step + 1, steps, recall, least, call->layer, head, call->heads[head].recall);
 }
 
 std::string report_json(const PreparedJob& job, const std::string& version, std::span<const AttentionRecord> records,

@@ -10,8 +10,8 @@ namespace zt {
 
 struct AttentionInputs {
   Grid grid;
-  TensorView q, k, v;                  // [1, H, N, D], N the tokens of the grid
-  TensorView proj_weight, proj_bias;   // of a linear part's projection, or empty
+  TensorView q, k, v;                 // [1, H, N, D], N the tokens of the grid
+  TensorView proj_weight, proj_bias;  // of a linear part's projection, or empty
   int64_t heads() const { return q.dim(1); }
   int64_t head_dim() const { return q.dim(3); }
 };
@@ -27,7 +27,8 @@ Result<TimedPlan> plan_attention(AttentionPolicy& policy, const AttentionInputs&
 class AttentionCall {
  public:
   // implementation: name of an executor, empty = the first that can. kInvalid says why that one cannot.
-  static Result<AttentionCall> make(const AttentionInputs& in, PlanPtr plan, const std::string& implementation, const ExecContext& ctx);
+  static Result<AttentionCall> make(const AttentionInputs& in, PlanPtr plan, const std::string& implementation,
+                                    const ExecContext& ctx);
   void run(const ExecContext& ctx) { executor_->run(*plan_, problem_, args_, workspace_.data(), ctx); }
 
   const AttentionPlan& plan() const { return *plan_; }

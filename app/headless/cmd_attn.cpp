@@ -49,7 +49,8 @@ Status read_inputs(const Options& o, DType type, Tensors& t, AttentionInputs& in
   ZT_ASSIGN_OR_RETURN(t.v, read_heads(o, "v", type, ctx));
   const Shape& s = t.q.shape();
   for (auto [name, other] : {std::pair{"k", &t.k}, std::pair{"v", &t.v}}) {
-    if (other->shape() != s) return invalid("--qkv: tensor `{}` is {}, `q` is {}; they must be equal", name, other->shape().str(), s.str());
+    if (other->shape() != s)
+      return invalid("--qkv: tensor `{}` is {}, `q` is {}; they must be equal", name, other->shape().str(), s.str());
   }
   // The product of three sides may not fit 64 bits; that of two does.
   int64_t th = in.grid.t * in.grid.h;
@@ -149,7 +150,8 @@ Status run(const Options& o) {
 std::function<int()> setup_attn(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("--qkv", o->qkv,
-                 "safetensors with q, k, v [H, N, D] (f32, bf16 or f16), every value finite; optional proj_l.weight [D, D] and proj_l.bias [D]")
+                 "safetensors with q, k, v [H, N, D] (f32, bf16 or f16), every value finite; optional proj_l.weight [D, D] and "
+                 "proj_l.bias [D]")
       ->required();
   app.add_option("--grid", o->grid, "token grid as TxHxW, N tokens")->required();
   app.add_option("--attn", o->attn, "attention method: name[:key=value,...] or @FILE; see `zoetrope policies`")->required();

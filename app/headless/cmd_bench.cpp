@@ -84,7 +84,9 @@ std::function<int()> setup_bench(CLI::App& app) {
   app.add_option("--precision", o->precision, "auto, f32 or bf16")->check(CLI::IsMember({"auto", "f32", "bf16"}));
   app.add_option("--threads,-t", o->threads, "compute threads (default: all)")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", o->rounds, "timed rounds; medians are printed [5; methods: 1]")->check(CLI::Range(1, 1000));
-  app.add_option("--attn", o->attn, "attention, methods: a method to measure, as in render; may stand more than once [all there are]");
+  app.add_option("--attn", o->attn,
+                 "attention, methods: a method to measure, as in render; may stand more than once [all there are]")
+      ->allow_extra_args(false);
   app.add_flag("--large", o->large, "attention: also 12 heads of 32,760 tokens, which takes minutes");
   app.add_option("--model", o->model, "methods, render: model folder (default: the embedded model)");
   app.add_option("--steps", o->steps, "methods, render: denoising steps")->check(CLI::Range(1, 1000));

@@ -25,8 +25,8 @@ Result<std::unique_ptr<TensorFile>> TensorFile::open(const std::string& path, bo
     size_t begin = bytes, own = dtype_size(t.dtype);
     for (int64_t d : t.shape) own *= size_t(d);
     bytes += own;
-    text += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", text == "{" ? "" : ",", json_quoted(t.name),
-                        safetensors_name(t.dtype), fmt::join(t.shape, ","), begin, bytes);
+    text += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", text == "{" ? "" : ",",
+                        json_quoted(t.name), safetensors_name(t.dtype), fmt::join(t.shape, ","), begin, bytes);
   }
   text += "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the format asks for data aligned to 8

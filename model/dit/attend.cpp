@@ -12,8 +12,9 @@ Status AttentionPolicy::restore(std::string_view state) {
 
 Status check_projection(const AttentionPlan& plan, bool have_weights) {
   if (!plan.has_linear() || !plan.parts().linear->projection || have_weights) return {};
-  return invalid("the attention plan projects its linear part with proj_l weights, and there are none here; use a model that was "
-                 "trained for it, or a method without projection");
+  return invalid(
+      "the attention plan projects its linear part with proj_l weights, and there are none here; use a model that was "
+      "trained for it, or a method without projection");
 }
 
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
@@ -46,7 +47,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
     workspace_ = Tensor();  // give the old one back first
     ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {need}));
   }
-  if (std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
+  if (!args.lse && std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
     Shape rows{problem.batch, problem.heads, args.q.dim(2)};
     if (!lse_ || lse_.shape() != rows) {
       lse_ = Tensor();

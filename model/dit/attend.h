@@ -44,7 +44,9 @@ class AttentionHook {
   // Whether `after` reads the call's log-sum-exps: args.lse is then there.
   virtual bool wants_lse(const Site&, const AttentionPlan&) const { return false; }
   // The record is that of the call, to be added to. An error ends the run.
-  virtual Status after(const Site&, const AttentionPlan&, const AttentionArgs&, AttentionRecord&, const ExecContext&) { return {}; }
+  virtual Status after(const Site&, const AttentionPlan&, const AttentionArgs&, AttentionRecord&, const ExecContext&) {
+    return {};
+  }
 };
 
 // What a policy must see before it plans; each includes the one before it.

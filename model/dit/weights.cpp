@@ -76,8 +76,8 @@ std::string find_projection(const TransformerConfig& c, const WeightStore& store
   return {};
 }
 
-Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::string& at, const std::string& projection, Loader& in,
-                  BlockWeights& b) {
+Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::string& at, const std::string& projection,
+                  Loader& in, BlockWeights& b) {
   int64_t d = c.dim();
   auto square = [&](const std::string& name) { return in.rows(at + name, d, d); };
   ZT_RETURN_IF_ERROR(in.vector(b.modulation, at + "scale_shift_table", {1, 6, d}, {6, d}));

@@ -57,7 +57,10 @@ TEST(SampleRows, SeeEveryPlaceInARun) {
 // One self-attention of a model: q, k, v side by side in a matrix of tokens, as the transformer hands them over.
 struct SelfAttention {
   SelfAttention(testing::Machine& m, Grid grid, int64_t heads, int64_t head_dim, DType type)
-      : heads_(heads), d_(head_dim), n_(grid.tokens()), qkv(random_tensor(m.arena, type, {n_, 3 * heads * head_dim}, 3)),
+      : heads_(heads),
+        d_(head_dim),
+        n_(grid.tokens()),
+        qkv(random_tensor(m.arena, type, {n_, 3 * heads * head_dim}, 3)),
         out(must(m.arena.zeros(type, {n_, heads * head_dim}))) {
     site.grid = grid, site.step = 2, site.steps = 4, site.layer = 1, site.layers = 3;
     args.q = view(qkv, 0), args.k = view(qkv, 1), args.v = view(qkv, 2), args.out = view(out, 0);
@@ -169,7 +172,8 @@ TEST(RecallMeter, HoldsWhatItSays) {
     RecallMeter meter;
     AttentionDriver driver(must(make_policy("radial:block=64")));
     driver.hooks = {&meter};
-    for (call.site.step = 0; call.site.step < 4; ++call.site.step) ZT_ASSERT_OK(driver.attend(call.site, call.args, nullptr, m->ctx));
+    for (call.site.step = 0; call.site.step < 4; ++call.site.step)
+      ZT_ASSERT_OK(driver.attend(call.site, call.args, nullptr, m->ctx));
     EXPECT_EQ(m->arena.peak() - before - without, RecallMeter::bytes(4, 576, 64, type, m->ctx));
   }
 }
@@ -238,7 +242,8 @@ class LinearPolicy final : public AttentionPolicy {
 struct SeesProjection final : AttentionHook {
   std::vector<std::vector<float>> weights, biases;
   Status after(const Site& site, const AttentionPlan&, const AttentionArgs& args, AttentionRecord&, const ExecContext&) override {
-    if (site.kind == AttentionKind::self) weights.push_back(to_floats(args.proj_weight)), biases.push_back(to_floats(args.proj_bias));
+    if (site.kind == AttentionKind::self)
+      weights.push_back(to_floats(args.proj_weight)), biases.push_back(to_floats(args.proj_bias));
     return {};
   }
 };

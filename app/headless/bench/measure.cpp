@@ -41,10 +41,11 @@ std::string Table::markdown() const {
   for (const auto& row : rows) {
     out += "\n|";
     for (const auto& cell : row) {
-      std::string text = cell.is_null()           ? "–"
-                         : cell.is_string()       ? cell.get<std::string>()
-                         : cell.is_number_float() ? fmt::format("{:.4g}", cell.get<double>())
-                                                  : cell.dump();
+      std::string text = cell.is_string() ? cell.get<std::string>() : cell.is_null() ? "–" : cell.dump();
+      if (cell.is_number_float()) {
+        double v = cell.get<double>();
+        text = v < 1000 ? fmt::format("{:.4g}", v) : fmt::format("{:.0f}", v);
+      }
       out += " " + text + " |";
     }
   }
@@ -54,7 +55,9 @@ std::string Table::markdown() const {
 std::string Report::table() const {
   std::string out = fmt::format("{}\n", name);
   for (const auto& [key, value] : facts.items()) out += fmt::format("  {}: {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  if (!lines.empty()) out += fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
+  if (!lines.empty())
+    out +=
+        fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
   for (const auto& l : lines) {
     out += fmt::format("  {:<44} {:>16} {:>10.2f} {:>9.1f} {:>9.1f} {:>6.1f}%\n", l.what, l.implementation, l.seconds * 1e3, l.gflops,
                        l.matmul_gflops, 100 * l.share());

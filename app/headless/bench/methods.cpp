@@ -135,9 +135,11 @@ Result<Report> bench_methods(const MethodsBench& bench) {
   ZT_ASSIGN_OR_RETURN(Scratch folder, Scratch::make());
   JobSpec job = bench.job;
   job.prompt = "a red balloon rises in a blue sky", job.seed = 42;
-  Report report{fmt::format("methods, {}x{}x{}, {} steps, guidance {}, encoding included", job.size.width, job.size.height, job.frames,
-                            job.steps, job.cfg_scale),
-                machine_facts(host->ctx()), {}, {}};
+  Report report{fmt::format("methods, {}x{}x{}, {} steps, guidance {}, encoding included", job.size.width, job.size.height,
+                            job.frames, job.steps, job.cfg_scale),
+                machine_facts(host->ctx()),
+                {},
+                {}};
   if (job.threads > 0) report.facts["threads"] = job.threads;
   report.facts["model"] = job.model;
   Renders renders(host, std::move(folder), job);
@@ -146,9 +148,11 @@ Result<Report> bench_methods(const MethodsBench& bench) {
   report.facts["precision"] = renders.precision();
 
   std::vector<Method> methods;
-  Table table{"PSNR is of all frames together against the dense clip; recall is the mean over sampled rows of all steps, layers and heads",
-              {"method", "density", "recall", "step s", "render s", "PSNR dB"},
-              {}};
+  Table table{
+      "PSNR is of all frames together against the dense clip; recall is the mean over sampled rows of all steps, layers and "
+      "heads",
+      {"method", "density", "recall", "step s", "render s", "PSNR dB"},
+      {}};
   for (const std::string& spec : bench.specs.empty() ? all_methods() : bench.specs) {
     Method m{spec, 1, 1, 0, {}, {}};
     Status s = renders.compare(m);

@@ -16,8 +16,13 @@ using nlohmann::json;
 TEST(BenchMethods, TableOfMethods) {
   TempFolder dir;
   std::string here = "TMPDIR=" + dir.path();
-  std::vector<std::string> args = {"bench", "methods", "--size", "96x96", "--frames", "5", "--steps", "2", "--attn", "dense",
-                                   "--attn", "window:window=1x3x3,tile=1x2x2", "--attn", "radial:block=64,dense_steps=2"};
+  std::vector<std::string> args = {"bench",    "methods",
+                                   "--size",   "96x96",
+                                   "--frames", "5",
+                                   "--steps",  "2",
+                                   "--attn",   "dense",
+                                   "--attn",   "window:window=1x3x3,tile=1x2x2",
+                                   "--attn",   "radial:block=64,dense_steps=2"};
   Finished text = run(dir, args, {here});
   ASSERT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("| method | density | recall | step s | render s | PSNR dB |\n|---|"));
@@ -43,7 +48,7 @@ TEST(BenchMethods, TableOfMethods) {
 TEST(Bench, RefusesBeforeAnyWork) {
   TempFolder dir;
   for (const char* what : {"attention", "methods"}) {
-    Finished f = run(dir, {"bench", what, "--attn", "dens"});
+    Finished f = run(dir, {"bench", "--attn", "dens", what});  // one method a flag: the word after it is not another
     EXPECT_EQ(f.code, 2);
     EXPECT_THAT(f.err, HasSubstr("nearest known one is 'dense'"));
     EXPECT_EQ(f.out, "");

@@ -86,8 +86,8 @@ TEST(Render, MakesEveryFileAndSaysSo) {
 
   json report = json::parse(read_all(dir / "r.json"));
   ASSERT_FALSE(report["entries"].empty());
-  for (const char* key : {"step", "layer", "head", "branch", "policy", "plan", "density", "recall", "recall_worst", "rel_l2", "time_ms",
-                          "plan_ms"})
+  for (const char* key :
+       {"step", "layer", "head", "branch", "policy", "plan", "density", "recall", "recall_worst", "rel_l2", "time_ms", "plan_ms"})
     EXPECT_TRUE(report["entries"][0].contains(key)) << key;
 }
 
