@@ -19,8 +19,12 @@ TEST(Decay, FitsAnExponential) {
   std::vector<double> y;
   for (int x = 0; x < 20; ++x) y.push_back(std::exp(-0.3 * x - 2));
   ExponentialFit f = fit_exponential(y);
-  EXPECT_NEAR(f.a, 0.3, 1e-12), EXPECT_NEAR(f.b, -2, 1e-12), EXPECT_NEAR(f.r2, 1, 1e-12);
-  EXPECT_NEAR(f.a_y, 0.3, 1e-9), EXPECT_NEAR(f.b_y, -2, 1e-9), EXPECT_NEAR(f.r2_y, 1, 1e-9);
+  EXPECT_NEAR(f.a, 0.3, 1e-12);
+  EXPECT_NEAR(f.b, -2, 1e-12);
+  EXPECT_NEAR(f.r2, 1, 1e-12);
+  EXPECT_NEAR(f.a_y, 0.3, 1e-9);
+  EXPECT_NEAR(f.b_y, -2, 1e-9);
+  EXPECT_NEAR(f.r2_y, 1, 1e-9);
   y[0] += 1;  // an outlier that is large in y and small in log y
   ExponentialFit g = fit_exponential(y);
   EXPECT_GT(g.a_y, g.a + 0.1);
@@ -38,9 +42,15 @@ TEST(Decay, TellsKindsOfHeadsApart) {
     for (int t = 0; t < 4; ++t) temporal[size_t(r * 64 + t * 16 + place)] = 0.25f;
   }
   Decay s = decay_of(spatial, queries, g), t = decay_of(temporal, queries, g), e = decay_of(even, queries, g);
-  EXPECT_EQ(s.kind, HeadKind::spatial), EXPECT_EQ(t.kind, HeadKind::temporal), EXPECT_EQ(e.kind, HeadKind::other);
-  EXPECT_NEAR(s.own_frame, 1, 1e-6), EXPECT_NEAR(t.own_place, 1, 1e-6), EXPECT_NEAR(e.own_frame, 0.25, 1e-6);
-  EXPECT_NEAR(t.over_frames[2], 0.25, 1e-6), EXPECT_NEAR(s.over_space[3], 1.f / 16, 1e-6), EXPECT_NEAR(s.over_frames[1], 0, 1e-6);
+  EXPECT_EQ(s.kind, HeadKind::spatial);
+  EXPECT_EQ(t.kind, HeadKind::temporal);
+  EXPECT_EQ(e.kind, HeadKind::other);
+  EXPECT_NEAR(s.own_frame, 1, 1e-6);
+  EXPECT_NEAR(t.own_place, 1, 1e-6);
+  EXPECT_NEAR(e.own_frame, 0.25, 1e-6);
+  EXPECT_NEAR(t.over_frames[2], 0.25, 1e-6);
+  EXPECT_NEAR(s.over_space[3], 1.f / 16, 1e-6);
+  EXPECT_NEAR(s.over_frames[1], 0, 1e-6);
 }
 
 class Capture : public ::testing::Test {
@@ -116,7 +126,8 @@ TEST_F(Capture, AgreesWithBruteForce) {
 TEST_F(Capture, DenseKeepsAll) {
   attend("dense");
   for (const CapturedHead& c : heads) {
-    EXPECT_EQ(c.recall, 1), EXPECT_EQ(c.recall_worst, 1);
+    EXPECT_EQ(c.recall, 1);
+  EXPECT_EQ(c.recall_worst, 1);
     EXPECT_EQ(*std::min_element(c.kept.begin(), c.kept.end()), 1.f);
   }
 }
@@ -135,7 +146,9 @@ TEST(InspectCommand, LeavesAReportAndTheSameClip) {
   EXPECT_EQ(report["settings"]["prompt"], "a cat");
   ASSERT_EQ(report["entries"].size(), 4u);
   for (const auto& e : report["entries"]) {
-    EXPECT_EQ(e["layer"], 1), EXPECT_EQ(e["branch"], "cond"), EXPECT_EQ(e["policy"], "window");
+    EXPECT_EQ(e["layer"], 1);
+  EXPECT_EQ(e["branch"], "cond");
+  EXPECT_EQ(e["policy"], "window");
     EXPECT_TRUE(e["recall"].get<double>() > 0 && e["recall"].get<double>() < 1);
     for (const char* key : {"mass_png", "plan_png", "frames_png", "space_png"})
       EXPECT_EQ(read_all(dir.path() + "/out/" + e[key].get<std::string>()).substr(1, 3), "PNG");
