@@ -33,13 +33,13 @@ TEST(Decay, FitsAnExponential) {
 }
 
 TEST(Decay, TellsKindsOfHeadsApart) {
-  Grid g{4, 4, 4};
-  std::vector<int32_t> queries{5, 37};
-  std::vector<float> spatial(2 * 64, 0), temporal(2 * 64, 0), even(2 * 64, 1.f / 64);
+  Grid g{4, 8, 8};
+  std::vector<int32_t> queries{21, 165};
+  std::vector<float> spatial(2 * 256, 0), temporal(2 * 256, 0), even(2 * 256, 1.f / 256);
   for (int r = 0; r < 2; ++r) {
-    int frame = queries[size_t(r)] / 16, place = queries[size_t(r)] % 16;
-    for (int k = 0; k < 16; ++k) spatial[size_t(r * 64 + frame * 16 + k)] = 1.f / 16;
-    for (int t = 0; t < 4; ++t) temporal[size_t(r * 64 + t * 16 + place)] = 0.25f;
+    int frame = queries[size_t(r)] / 64, place = queries[size_t(r)] % 64;
+    for (int k = 0; k < 64; ++k) spatial[size_t(r * 256 + frame * 64 + k)] = 1.f / 64;
+    for (int t = 0; t < 4; ++t) temporal[size_t(r * 256 + t * 64 + place)] = 0.25f;
   }
   Decay s = decay_of(spatial, queries, g), t = decay_of(temporal, queries, g), e = decay_of(even, queries, g);
   EXPECT_EQ(s.kind, HeadKind::spatial);
@@ -49,7 +49,7 @@ TEST(Decay, TellsKindsOfHeadsApart) {
   EXPECT_NEAR(t.own_place, 1, 1e-6);
   EXPECT_NEAR(e.own_frame, 0.25, 1e-6);
   EXPECT_NEAR(t.over_frames[2], 0.25, 1e-6);
-  EXPECT_NEAR(s.over_space[3], 1.f / 16, 1e-6);
+  EXPECT_NEAR(s.over_space[3], 1.f / 64, 1e-6);
   EXPECT_NEAR(s.over_frames[1], 0, 1e-6);
 }
 
