@@ -20,8 +20,9 @@ struct TimedPlan {
   PlanPtr plan;
   double seconds = 0;
 };
-// What a method plans for the inputs, past any dense warm-up.
-Result<TimedPlan> plan_attention(AttentionPolicy& policy, const AttentionInputs& in, const ExecContext& ctx);
+// What a method plans for the inputs, past any dense warm-up, and the fastest of `repeat` times after an untimed one. Each is
+// of a new instance, since an instance may keep what it has planned.
+Result<TimedPlan> plan_attention(const std::string& spec, const AttentionInputs& in, int repeat, const ExecContext& ctx);
 
 // One call with its memory. The inputs must outlive it.
 class AttentionCall {

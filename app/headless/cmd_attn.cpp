@@ -119,7 +119,7 @@ Status write_output(const Options& o, const AttentionInputs& in, const Attention
 
 Status run(const Options& o) {
   if (!o.output.empty()) ZT_RETURN_IF_ERROR(check_output(o.output, o.overwrite));
-  ZT_ASSIGN_OR_RETURN(auto policy, make_policy(o.attn));
+  ZT_RETURN_IF_ERROR(make_policy(o.attn).status());  // before any work
   ZT_ASSIGN_OR_RETURN(auto machine, Machine::make());
   ExecContext& ctx = machine->ctx;
   if (o.threads > 0) ctx.threads = o.threads;
@@ -129,7 +129,7 @@ Status run(const Options& o) {
   Tensors tensors;
   AttentionInputs in;
   ZT_RETURN_IF_ERROR(read_inputs(o, o.precision == "bf16" ? DType::bf16 : DType::f32, tensors, in, ctx));
-  ZT_ASSIGN_OR_RETURN(TimedPlan planned, plan_attention(*policy, in, ctx));
+  ZT_ASSIGN_OR_RETURN(TimedPlan planned, plan_attention(o.attn, in, o.repeat, ctx));
   ZT_ASSIGN_OR_RETURN(AttentionCall call, AttentionCall::make(in, planned.plan, o.impl, ctx));
   double seconds = fastest_run(call, o.repeat, ctx);
   nlohmann::ordered_json j;
@@ -158,7 +158,7 @@ std::function<int()> setup_attn(CLI::App& app) {
   app.add_option("--precision", o->precision, "f32 or bf16 [f32]")->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--impl", o->impl, "the implementation that runs it, as ZOETROPE_IMPL=attention=NAME; see `zoetrope doctor`");
   app.add_flag("--recall", o->recall, "compare with dense attention over all rows and heads");
-  app.add_option("--repeat", o->repeat, "timed runs after an untimed one; the fastest counts [3]")->check(CLI::Range(1, 100000));
+  app.add_option("--repeat", o->repeat, "timed plannings and runs, each after an untimed one; the fastest counts [3]")->check(CLI::Range(1, 100000));
   app.add_option("--threads,-t", o->threads, "compute threads (default: all)")->check(CLI::Range(1, 1024));
   app.add_option("-o,--output", o->output, "write `out` [H, N, D] and `lse` [H, N] here, as f32 safetensors");
   app.add_flag("--overwrite", o->overwrite, "replace the output");

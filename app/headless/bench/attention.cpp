@@ -31,7 +31,7 @@ void fill(const TensorView& t, uint32_t seed) {
 }
 
 struct Inputs {
-  Tensor q, k, v;
+  Tensor q, k, v, weight, bias;
   AttentionInputs views;
 
   static Result<Inputs> make(const Case& c, DType type, const ExecContext& ctx) {
@@ -42,6 +42,10 @@ struct Inputs {
       ZT_ASSIGN_OR_RETURN(*t, ctx.arena->make(type, shape));
       fill(*t, seed++);
     }
+    ZT_ASSIGN_OR_RETURN(in.weight, ctx.arena->make(DType::f32, {c.head_dim, c.head_dim}));
+    ZT_ASSIGN_OR_RETURN(in.bias, ctx.arena->make(DType::f32, {c.head_dim}));
+    fill(in.weight, seed), fill(in.bias, seed);  // methods with a linear part project it, as trained models do
+    in.views.proj_weight = in.weight, in.views.proj_bias = in.bias;
     in.views.grid = c.grid, in.views.q = in.q, in.views.k = in.k, in.views.v = in.v;
     return in;
   }
@@ -82,20 +86,6 @@ struct Method {
   AttentionCall call;
 };
 
-// The plan a new instance makes, and the median time of three: an instance may keep what it has planned.
-Result<TimedPlan> plan_anew(const std::string& spec, const AttentionInputs& in, const ExecContext& ctx) {
-  std::vector<double> seconds;
-  TimedPlan plan;
-  for (int i = 0; i < 3; ++i) {
-    ZT_ASSIGN_OR_RETURN(auto policy, make_policy(spec));
-    ZT_ASSIGN_OR_RETURN(plan, plan_attention(*policy, in, ctx));
-    seconds.push_back(plan.seconds);
-  }
-  std::sort(seconds.begin(), seconds.end());
-  plan.seconds = seconds[1];
-  return plan;
-}
-
 Result<Table> sparse_table(const Case& c, const AttentionBench& bench, const ExecContext& ctx, DType type, int rounds) {
   Table table{fmt::format("attention methods, {}", c.text()),
               {"method", "implementation", "density", "planning ms", "run ms", "of dense", "useful GFLOP/s", "workspace MiB"},
@@ -113,7 +103,7 @@ Result<Table> sparse_table(const Case& c, const AttentionBench& bench, const Exe
     ZT_RETURN_IF_ERROR(add(fmt::format("random blocks of {}", block), 0, plan));
   }
   for (const std::string& spec : bench.specs.empty() ? all_methods() : bench.specs) {
-    auto plan = plan_anew(spec, in.views, ctx);
+    auto plan = plan_attention(spec, in.views, 3, ctx);
     if (plan.ok()) {
       ZT_RETURN_IF_ERROR(add(spec, plan->seconds, plan->plan));
     } else if (!bench.specs.empty()) {
