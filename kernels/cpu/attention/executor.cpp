@@ -62,10 +62,9 @@ class Run {
       if (linear_.wanted()) {
         pack_pieces(n);
       } else {
-        // Eight chunks a task: a chunk alone takes less than a microsecond. All heads of a chunk together: where rows hold
-        // all heads, they share pages and lines that are fetched in pairs.
+        // Eight chunks a task: a chunk alone takes less than a microsecond.
         parallel_ranges(c_.threads, n * z_.slots, 8, [&](int64_t b, int64_t e) {
-          for (; b < e; ++b) pack(b % n, b / n);
+          for (; b < e; ++b) pack(b / z_.slots, b % z_.slots);
         });
       }
       int64_t units = order(n);
@@ -90,7 +89,7 @@ class Run {
   void pack_pieces(int64_t heads) const {
     int64_t pieces = z_.linear.pieces;
     parallel_for(c_.threads, heads * pieces, [&](int64_t i) {
-      int64_t head = i % heads, piece = i / heads;
+      int64_t head = i / pieces, piece = i % pieces;
       RowRange blocks = linear_.blocks(piece);
       for (int64_t slot = blocks.begin * z_.chunks_per_block; slot < blocks.end * z_.chunks_per_block; ++slot) pack(head, slot);
       linear_.state(head, first_ + head, piece);
