@@ -113,8 +113,9 @@ TEST_F(EmulatedTiles, BlockMassAndLinearParts) {
   for (uint64_t i = 0; i < 60; ++i) {
     AttentionShape s{1, 2, 0, 0, i % 10 == 9 ? 136 : 8 + random.below(90)};
     PlanParts parts = random_parts(random, {.max_tokens = 200, .heads = s.heads});
-    if (i % 2) parts.linear = LinearPart{i % 4 == 1 ? LinearScope::global : LinearScope::complement, FeatureMap::softmax, i % 3 == 0,
-                                         Blend::sum, {}, {}, {}};
+    if (i % 2)
+      parts.linear = LinearPart{
+          i % 4 == 1 ? LinearScope::global : LinearScope::complement, FeatureMap::softmax, i % 3 == 0, Blend::sum, {}, {}, {}};
     PlanPtr plan = must(AttentionPlan::make(std::move(parts)));
     s.nq = plan->nq(), s.nk = plan->nk();
     AttentionInputs in(s, DType::bf16, false, i);

@@ -107,7 +107,8 @@ TEST_P(AttentionLinear, NothingInScopeAddsNothing) {
   PlanPtr dense = AttentionPlan::dense(kTokens, kTokens);
   AttentionResult plain = run(*dense, in);
   EXPECT_TRUE(same_bits(run(*with_linear(*dense, LinearScope::complement, FeatureMap::softmax, false), in).out, plain.out));
-  EXPECT_TRUE(same_bits(run(*with_linear(*dense, LinearScope::listed, FeatureMap::elu, false, Blend::sum, 0), in).out, plain.out));
+  EXPECT_TRUE(
+      same_bits(run(*with_linear(*dense, LinearScope::listed, FeatureMap::elu, false, Blend::sum, 0), in).out, plain.out));
 }
 
 // relu leaves channels in which no key in scope has anything, while all others have: a sum that is taken away must leave

@@ -25,7 +25,8 @@ size_t carve(const Sizes& z, char* base, Scratch* s) {
   size_t ref = take(kTileRows * 4), tile_max = take(kTileRows * 4), scores = take(kScoreFloats * 4);
   size_t mass = take(size_t(z.mass_entries) * kTileRows * 4);
   bool linear = z.linear.state_floats > 0, scoped = z.linear.scoped;
-  size_t left = take(linear ? size_t(kTileRows * l.features) * 4 : 0), right = take(linear ? size_t(kTileRows * l.channels) * 4 : 0);
+  size_t left = take(linear ? size_t(kTileRows * l.features) * 4 : 0),
+         right = take(linear ? size_t(kTileRows * l.channels) * 4 : 0);
   size_t matrix = take(scoped ? size_t(z.linear.matrix_dwords) * 4 : 0), sums = take(scoped ? size_t(l.features) * 4 : 0);
   size_t list = take(scoped ? size_t(z.linear.pieces) * 4 : 0);
   if (s) {
@@ -100,7 +101,8 @@ Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const Attention
   head_bytes += z.linear.head_bytes();
   auto heads_in = [&](size_t bytes) { return int64_t(bytes / std::max<size_t>(head_bytes, 1)); };
   int64_t busy = (kTilesPerThread * threads + z.tiles - 1) / std::max<int64_t>(z.tiles, 1);
-  z.group = plan.is_dense() ? heads_in(kMostGroupBytes) : std::min(std::max(busy, heads_in(kGroupBytes)), heads_in(kMostGroupBytes));
+  z.group =
+      plan.is_dense() ? heads_in(kMostGroupBytes) : std::min(std::max(busy, heads_in(kGroupBytes)), heads_in(kMostGroupBytes));
   z.group = std::max<int64_t>(1, std::min(z.heads, z.group));
   if (p.block_mass) z.mass_entries = plan.is_dense() ? parts.k.count() : plan.stats().max_row;
   Take take;

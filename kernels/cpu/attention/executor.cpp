@@ -50,7 +50,8 @@ namespace {
 
 class Run {
  public:
-  explicit Run(const Call& call) : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
+  explicit Run(const Call& call)
+      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
 
   void all() {
     if (a_.block_mass) std::fill_n(a_.block_mass.as<float>(), a_.block_mass.count(), 0.f);
@@ -223,8 +224,9 @@ class TileExecutor final : public AttentionExecutor {
     }
     size_t states = linear_sizes(make_layout(t_, p.head_dim, plan.parts().k.block), plan).head_bytes();
     if (states > kMostStateBytes) {
-      return fmt::format("the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
-                         states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
+      return fmt::format(
+          "the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
+          states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
     }
     return {};
   }
