@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/attention/linear.h"
 #include "tests/kernels/attention_support.h"
+#include "tests/kernels/plan_random.h"
 
 #pragma GCC diagnostic push
 // GCC's AVX-512 headers read undefined vectors on purpose and warn about it.
@@ -104,6 +105,24 @@ TEST_F(EmulatedTiles, RandomListsAndReferencesThatOverflow) {
     if (i >= 3) plan = with_masks_orders_and_head_map(*plan, 2, i);
     expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in,
                     fmt::format("case {}", i));
+  }
+}
+
+TEST_F(EmulatedTiles, BlockMassAndLinearParts) {
+  Random random(73);
+  for (uint64_t i = 0; i < 60; ++i) {
+    AttentionShape s{1, 2, 0, 0, i % 10 == 9 ? 136 : 8 + random.below(90)};
+    PlanParts parts = random_parts(random, {.max_tokens = 200, .heads = s.heads});
+    if (i % 2)
+      parts.linear = LinearPart{
+          i % 4 == 1 ? LinearScope::global : LinearScope::complement, FeatureMap::softmax, i % 3 == 0, Blend::sum, {}, {}, {}};
+    PlanPtr plan = must(AttentionPlan::make(std::move(parts)));
+    s.nq = plan->nq(), s.nk = plan->nk();
+    AttentionInputs in(s, DType::bf16, false, i);
+    AttentionOptions o{.threads = 1, .mass = true, .executor = executor_.get()};
+    // A kernel's bound for one result alone; the random plans of attention_random_test.cpp have the close ones.
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, o), expectation(*plan, in, o), DType::bf16,
+                    fmt::format("case {}: {}", i, s.str()), o, 5e-4);
   }
 }
 

@@ -62,7 +62,8 @@ TEST_P(AttentionMass, RowsSumToTheTokensWithKeys) {
 TEST_P(AttentionMass, AskingForItChangesNothingElse) {
   AttentionInputs in = inputs(5);
   for (const PlanPtr& plan : plans()) {
-    AttentionResult without = run(*plan, in, {}), with = run(*plan, in, {.mass = true}), alone = run(*plan, in, {.out = false, .mass = true});
+    AttentionResult without = run(*plan, in, {}), with = run(*plan, in, {.mass = true}),
+                    alone = run(*plan, in, {.out = false, .mass = true});
     AttentionResult sums = run(*plan, in, {.out = false});
     EXPECT_TRUE(same_bits(with.out, without.out));
     EXPECT_TRUE(same_bits(with.lse, without.lse) && same_bits(alone.lse, without.lse) && same_bits(sums.lse, without.lse));

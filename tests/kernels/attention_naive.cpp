@@ -18,8 +18,16 @@ struct Key {
 class Naive {
  public:
   Naive(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o)
-      : plan_(plan), parts_(plan.parts()), s_(in.shape), t_(in.dtype), o_(o), qs_(to_floats(in.args.q)), ks_(to_floats(in.args.k)),
-        vs_(to_floats(in.args.v)), weight_(to_floats(in.args.proj_weight)), bias_(to_floats(in.args.proj_bias)) {
+      : plan_(plan),
+        parts_(plan.parts()),
+        s_(in.shape),
+        t_(in.dtype),
+        o_(o),
+        qs_(to_floats(in.args.q)),
+        ks_(to_floats(in.args.k)),
+        vs_(to_floats(in.args.v)),
+        weight_(to_floats(in.args.proj_weight)),
+        bias_(to_floats(in.args.proj_bias)) {
     r_.name = "naive";
     r_.out.resize(size_t(s_.batch * s_.heads * s_.nq * s_.d));
     r_.lse.resize(size_t(s_.batch * s_.heads * s_.nq));
@@ -157,13 +165,13 @@ class Naive {
     if (l.projection) {
       std::vector<float> z = bias_;
       for (int64_t i = 0; i < s_.d; ++i) {
-        for (int64_t c = 0; c < s_.d; ++c)
-          z[size_t(c)] += rounded(y[size_t(i)], t_) * rounded(weight_[size_t(c * s_.d + i)], t_);
+        for (int64_t c = 0; c < s_.d; ++c) z[size_t(c)] += rounded(y[size_t(i)], t_) * rounded(weight_[size_t(c * s_.d + i)], t_);
       }
       y = z;
     }
     float a = l.blend == Blend::lerp ? l.alpha[size_t(plan_.set_of(head()) * parts_.q.count() + q_block_)] : 0;
-    for (int64_t c = 0; c < s_.d; ++c) out[c] = l.blend == Blend::lerp ? a * out[c] + (1 - a) * y[size_t(c)] : out[c] + y[size_t(c)];
+    for (int64_t c = 0; c < s_.d; ++c)
+      out[c] = l.blend == Blend::lerp ? a * out[c] + (1 - a) * y[size_t(c)] : out[c] + y[size_t(c)];
   }
 
   const AttentionPlan& plan_;

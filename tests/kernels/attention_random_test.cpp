@@ -25,7 +25,8 @@ struct Errors {
     }
   }
   void check(DType dtype, const std::string& what) const {
-    EXPECT_LE(own / norm, std::max({4 * naive / norm, rounding_nmse(dtype), logit_nmse(largest)})) << what << ", naive " << naive / norm;
+    EXPECT_LE(own / norm, std::max({4 * naive / norm, rounding_nmse(dtype), logit_nmse(largest)}))
+        << what << ", naive " << naive / norm;
   }
 };
 

@@ -35,9 +35,9 @@ class AttentionInputs {
 };
 
 struct AttentionResult {
-  std::string name;        // of the executor that ran
-  std::vector<float> out;  // [B, H, Nq, D]
-  std::vector<float> lse;  // [B, H, Nq]
+  std::string name;         // of the executor that ran
+  std::vector<float> out;   // [B, H, Nq, D]
+  std::vector<float> lse;   // [B, H, Nq]
   std::vector<float> mass;  // [B, H, q blocks, k blocks], if asked for
   bool guards_intact = true;
 };
@@ -46,7 +46,7 @@ struct AttentionOptions {
   int threads = 2;
   float scale = 0;
   bool out = true, lse = true, mass = false;
-  std::vector<float> mass_lse = {};              // [B, H, Nq]; empty: none
+  std::vector<float> mass_lse = {};             // [B, H, Nq]; empty: none
   const AttentionExecutor* executor = nullptr;  // null: the one that choose_attention picks
 };
 

@@ -116,7 +116,8 @@ std::vector<AttentionShare> attention_shares(int64_t heads, int64_t tokens, int6
                         {"log-sum-exps only", dense, false, false}};
   AttentionProblem p{1, heads, head_dim, type, 0};
   int64_t width = heads * head_dim;
-  Tensor qkv = testing::random_tensor(*ctx.arena, type, {tokens, 3 * width}, 1), out = testing::must(ctx.arena->make(type, {tokens, width}));
+  Tensor qkv = testing::random_tensor(*ctx.arena, type, {tokens, 3 * width}, 1),
+         out = testing::must(ctx.arena->make(type, {tokens, width}));
   Tensor weight = testing::random_tensor(*ctx.arena, DType::f32, {head_dim, head_dim}, 2);
   Tensor lse = testing::must(ctx.arena->make(DType::f32, {1, heads, tokens}));
   Tensor mass = testing::must(ctx.arena->make(DType::f32, {1, heads, dense->parts().q.count(), dense->parts().k.count()}));
@@ -134,7 +135,8 @@ std::vector<AttentionShare> attention_shares(int64_t heads, int64_t tokens, int6
     if (c.mass) a.block_mass = mass;
     const AttentionExecutor& e = choose_attention(*c.plan, problem, ctx);
     workspaces.push_back(testing::must(ctx.arena->make(DType::u8, {int64_t(e.workspace_bytes(*c.plan, problem, ctx))})));
-    runs.push_back([&e, &ctx, problem, a, plan = c.plan, space = workspaces.back().data()] { e.run(*plan, problem, a, space, ctx); });
+    runs.push_back(
+        [&e, &ctx, problem, a, plan = c.plan, space = workspaces.back().data()] { e.run(*plan, problem, a, space, ctx); });
   }
   // Clock and processor time of each round, in turns.
   std::vector<std::vector<double>> wall(runs.size()), cpu(runs.size());

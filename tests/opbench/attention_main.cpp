@@ -28,8 +28,8 @@ void print_shares(const std::vector<std::string>& args, DType type, const ExecCo
     sizes = {{std::atoll(args[2].c_str()), n, n, std::atoll(args[4].c_str())}};
   }
   for (const Case& c : sizes) {
-    std::printf("%d heads, %d tokens, head_dim %d, %s, %s, %d threads\n", int(c.heads), int(c.nq), int(c.d), dtype_name(type).data(),
-                isa_name(ctx.isa).data(), ctx.threads);
+    std::printf("%d heads, %d tokens, head_dim %d, %s, %s, %d threads\n", int(c.heads), int(c.nq), int(c.d),
+                dtype_name(type).data(), isa_name(ctx.isa).data(), ctx.threads);
     std::printf("%32s %10s %9s %9s\n", "", "time", "of dense", "processor");
     for (const AttentionShare& s : attention_shares(c.heads, c.nq, c.d, type, 10, ctx)) {
       std::printf("%32s %8.4f s %7.2f %% %7.2f %%\n", s.what.c_str(), s.seconds, 100 * s.wall, 100 * s.cpu);

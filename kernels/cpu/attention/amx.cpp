@@ -53,8 +53,9 @@ struct Tiles {
 }  // namespace
 }  // namespace amx
 
-const TileKernel kAmx{"cpu_amx", Isa::amx, false, 2, 64, 16, 32, amx::pack, amx::attend_with_tiles, amx::state_with_tiles,
-                      amx::sum_states, amx::make_matrix};
+const TileKernel kAmx{
+    "cpu_amx",       Isa::amx,        false, 2, 64, 16, 32, amx::pack, amx::attend_with_tiles, amx::state_with_tiles,
+    amx::sum_states, amx::make_matrix};
 
 }  // namespace zt::cpu_attention
 

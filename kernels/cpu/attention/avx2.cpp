@@ -128,7 +128,8 @@ struct Vec {
 }  // namespace
 }  // namespace avx2
 
-const TileKernel kAvx2{"cpu_avx2", Isa::avx2, true, 1, 16, 1, 16, avx2::pack, avx2::attend, avx2::make_state, avx2::sum_states, avx2::make_matrix};
+const TileKernel kAvx2{"cpu_avx2",       Isa::avx2,        true, 1, 16, 1, 16, avx2::pack, avx2::attend, avx2::make_state,
+                       avx2::sum_states, avx2::make_matrix};
 
 }  // namespace zt::cpu_attention
 

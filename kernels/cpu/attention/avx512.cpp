@@ -42,7 +42,9 @@ struct Vec : Zmm {
 }  // namespace
 }  // namespace avx512
 
-const TileKernel kAvx512{"cpu_avx512", Isa::avx512, true, 1, 64, 1, 16, avx512::pack, avx512::attend, avx512::make_state, avx512::sum_states, avx512::make_matrix};
+const TileKernel kAvx512{
+    "cpu_avx512",       Isa::avx512,        true, 1, 64, 1, 16, avx512::pack, avx512::attend, avx512::make_state,
+    avx512::sum_states, avx512::make_matrix};
 
 }  // namespace zt::cpu_attention
 

@@ -21,7 +21,18 @@ namespace {
 }  // namespace
 }  // namespace avx512_bf16
 
-const TileKernel kAvx512Bf16{"cpu_avx512_bf16", Isa::avx512_bf16, false, 2, 64, 1, 32, avx512_bf16::pack, avx512_bf16::attend, avx512_bf16::make_state, avx512_bf16::sum_states, avx512_bf16::make_matrix};
+const TileKernel kAvx512Bf16{"cpu_avx512_bf16",
+                             Isa::avx512_bf16,
+                             false,
+                             2,
+                             64,
+                             1,
+                             32,
+                             avx512_bf16::pack,
+                             avx512_bf16::attend,
+                             avx512_bf16::make_state,
+                             avx512_bf16::sum_states,
+                             avx512_bf16::make_matrix};
 
 }  // namespace zt::cpu_attention
 

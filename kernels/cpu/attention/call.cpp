@@ -5,7 +5,10 @@
 namespace zt::cpu_attention {
 namespace {
 
-constexpr size_t kGroupBytes = size_t(32) << 20;
+// Packed heads of a group. A sparse plan reads little of them, so that it pays for moving them to memory and back: no more
+// than caches hold, unless so few tiles leave threads idle at the end of a group. For dense plans fewer ends are better.
+constexpr size_t kGroupBytes = size_t(2) << 20, kMostGroupBytes = size_t(32) << 20;
+constexpr int64_t kTilesPerThread = 16;
 constexpr size_t kCacheBytes = size_t(1) << 20;
 
 struct Take {
@@ -22,7 +25,8 @@ size_t carve(const Sizes& z, char* base, Scratch* s) {
   size_t ref = take(kTileRows * 4), tile_max = take(kTileRows * 4), scores = take(kScoreFloats * 4);
   size_t mass = take(size_t(z.mass_entries) * kTileRows * 4);
   bool linear = z.linear.state_floats > 0, scoped = z.linear.scoped;
-  size_t left = take(linear ? size_t(kTileRows * l.features) * 4 : 0), right = take(linear ? size_t(kTileRows * l.channels) * 4 : 0);
+  size_t left = take(linear ? size_t(kTileRows * l.features) * 4 : 0),
+         right = take(linear ? size_t(kTileRows * l.channels) * 4 : 0);
   size_t matrix = take(scoped ? size_t(z.linear.matrix_dwords) * 4 : 0), sums = take(scoped ? size_t(l.features) * 4 : 0);
   size_t list = take(scoped ? size_t(z.linear.pieces) * 4 : 0);
   if (s) {
@@ -95,7 +99,11 @@ Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const Attention
                         : (parts.q.count() + z.blocks_per_tile - 1) / z.blocks_per_tile * z.tiles_per_block;
   z.heads = p.batch * p.heads;
   head_bytes += z.linear.head_bytes();
-  z.group = std::max<int64_t>(1, std::min(z.heads, int64_t(kGroupBytes / std::max<size_t>(head_bytes, 1))));
+  auto heads_in = [&](size_t bytes) { return int64_t(bytes / std::max<size_t>(head_bytes, 1)); };
+  int64_t busy = (kTilesPerThread * threads + z.tiles - 1) / std::max<int64_t>(z.tiles, 1);
+  z.group =
+      plan.is_dense() ? heads_in(kMostGroupBytes) : std::min(std::max(busy, heads_in(kGroupBytes)), heads_in(kMostGroupBytes));
+  z.group = std::max<int64_t>(1, std::min(z.heads, z.group));
   if (p.block_mass) z.mass_entries = plan.is_dense() ? parts.k.count() : plan.stats().max_row;
   Take take;
   z.k_at = take(size_t(z.group * z.slots * z.lay.k_dwords()) * 4);

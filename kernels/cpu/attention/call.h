@@ -66,8 +66,12 @@ struct Call {
   T* at(size_t offset) const {
     return reinterpret_cast<T*>(base + offset);
   }
-  Dword* packed_k(int64_t in_group, int64_t slot) const { return at<Dword>(z.k_at) + (in_group * z.slots + slot) * z.lay.k_dwords(); }
-  Dword* packed_v(int64_t in_group, int64_t slot) const { return at<Dword>(z.v_at) + (in_group * z.slots + slot) * z.lay.v_dwords(); }
+  Dword* packed_k(int64_t in_group, int64_t slot) const {
+    return at<Dword>(z.k_at) + (in_group * z.slots + slot) * z.lay.k_dwords();
+  }
+  Dword* packed_v(int64_t in_group, int64_t slot) const {
+    return at<Dword>(z.v_at) + (in_group * z.slots + slot) * z.lay.v_dwords();
+  }
   int64_t list_set(int64_t head) const { return plan.set_of(head % p.heads); }
   const int64_t* list(int64_t head, int64_t q_block) const {
     return parts().row_offsets.data() + list_set(head) * parts().q.count() + q_block;

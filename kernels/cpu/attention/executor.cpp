@@ -50,7 +50,8 @@ namespace {
 
 class Run {
  public:
-  explicit Run(const Call& call) : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
+  explicit Run(const Call& call)
+      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
 
   void all() {
     if (a_.block_mass) std::fill_n(a_.block_mass.as<float>(), a_.block_mass.count(), 0.f);
@@ -62,10 +63,9 @@ class Run {
       if (linear_.wanted()) {
         pack_pieces(n);
       } else {
-        // Eight chunks a task: a chunk alone takes less than a microsecond. All heads of a chunk together: where rows hold
-        // all heads, they share pages and lines that are fetched in pairs.
+        // Eight chunks a task: a chunk alone takes less than a microsecond.
         parallel_ranges(c_.threads, n * z_.slots, 8, [&](int64_t b, int64_t e) {
-          for (; b < e; ++b) pack(b % n, b / n);
+          for (; b < e; ++b) pack(b / z_.slots, b % z_.slots);
         });
       }
       int64_t units = order(n);
@@ -90,7 +90,7 @@ class Run {
   void pack_pieces(int64_t heads) const {
     int64_t pieces = z_.linear.pieces;
     parallel_for(c_.threads, heads * pieces, [&](int64_t i) {
-      int64_t head = i % heads, piece = i / heads;
+      int64_t head = i / pieces, piece = i % pieces;
       RowRange blocks = linear_.blocks(piece);
       for (int64_t slot = blocks.begin * z_.chunks_per_block; slot < blocks.end * z_.chunks_per_block; ++slot) pack(head, slot);
       linear_.state(head, first_ + head, piece);
@@ -224,8 +224,9 @@ class TileExecutor final : public AttentionExecutor {
     }
     size_t states = linear_sizes(make_layout(t_, p.head_dim, plan.parts().k.block), plan).head_bytes();
     if (states > kMostStateBytes) {
-      return fmt::format("the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
-                         states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
+      return fmt::format(
+          "the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
+          states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
     }
     return {};
   }

@@ -39,7 +39,8 @@ void LinearCall::prepare() const {
   }
   std::copy_n(c_.a.proj_bias.as<float>(), l.head_dim, bias());
   if (folded()) return;
-  MatrixJob job{{to, z_.state_floats, nullptr, 1, nullptr}, nullptr, 0, matrix_chunks(l), c_.at<Dword>(z_.packed_projection_at), {}};
+  MatrixJob job{{to, z_.state_floats, nullptr, 1, nullptr}, nullptr, 0, matrix_chunks(l),
+                c_.at<Dword>(z_.packed_projection_at),      {}};
   Scratch s = c_.scratch();
   job.sums = s.sums;
   c_.t.matrix(l, job, s);

@@ -134,7 +134,7 @@ struct TileJob {
   const int64_t* starts = nullptr;
   int64_t blocks = 0;
   int64_t first = 0;  // slot of row 0
-  int rows = 0;          // 1 .. kTileRows
+  int rows = 0;       // 1 .. kTileRows
   DType dtype = DType::f32;
   float log2_scale = 1;  // scale * log2(e)
   Walk walk;
