@@ -7,7 +7,7 @@ namespace {
 
 // Packed heads of a group. A sparse plan reads little of them, so that it pays for moving them to memory and back: no more
 // than caches hold, unless so few tiles leave threads idle at the end of a group. For dense plans fewer ends are better.
-constexpr size_t kGroupBytes = size_t(2) << 20, kMostGroupBytes = size_t(32) << 20;
+constexpr size_t kGroupBytes = size_t(4) << 20, kMostGroupBytes = size_t(32) << 20;
 constexpr int64_t kTilesPerThread = 16;
 constexpr size_t kCacheBytes = size_t(1) << 20;
 
