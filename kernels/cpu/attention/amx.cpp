@@ -1,6 +1,7 @@
 // Matrix products on AMX tiles (tdpbf16ps), exponentials with AVX-512.
 #include <immintrin.h>
 
+#include "kernels/cpu/attention/fetcher.h"
 #include "kernels/cpu/attention/linear.h"
 
 #pragma GCC diagnostic push

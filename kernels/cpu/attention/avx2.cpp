@@ -1,6 +1,7 @@
 // f32 arithmetic with AVX2 and FMA; bf16 storage is widened when packed.
 #include <immintrin.h>
 
+#include "kernels/cpu/attention/fetcher.h"
 #include "kernels/cpu/attention/linear.h"
 
 #pragma GCC push_options

@@ -1,6 +1,7 @@
 // bf16 dot products (vdpbf16ps): pairs of neighbouring bf16 are multiplied and added to f32.
 #include <immintrin.h>
 
+#include "kernels/cpu/attention/fetcher.h"
 #include "kernels/cpu/attention/linear.h"
 
 #pragma GCC diagnostic push

@@ -5,10 +5,9 @@
 namespace zt::cpu_attention {
 namespace {
 
-// Packed heads of a group. A sparse plan reads little of them, so that it pays for moving them to memory and back: no more
-// than caches hold, unless so few tiles leave threads idle at the end of a group. For dense plans fewer ends are better.
-constexpr size_t kGroupBytes = size_t(4) << 20, kMostGroupBytes = size_t(32) << 20;
-constexpr int64_t kTilesPerThread = 16;
+// The workspace holds two heads, so that one is packed while the tail of the other is attended; heads too large for that take
+// turns in one place.
+constexpr size_t kTwoHeads = size_t(512) << 20;
 constexpr size_t kCacheBytes = size_t(1) << 20;
 
 struct Take {
@@ -43,7 +42,7 @@ size_t carve(const Sizes& z, char* base, Scratch* s) {
 
 void take_linear(Sizes& z, Take& take) {
   LinearSizes& l = z.linear;
-  size_t heads = size_t(z.group), state = size_t(l.state_floats), matrix = size_t(l.matrix_dwords) * 4;
+  size_t heads = size_t(z.places), state = size_t(l.state_floats), matrix = size_t(l.matrix_dwords) * 4;
   size_t global = l.scoped ? 0 : heads, scoped = l.scoped ? heads : 0;
   l.states_at = take(heads * l.head_bytes());
   l.projection_at = take(state * 4);
@@ -99,17 +98,13 @@ Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const Attention
                         : (parts.q.count() + z.blocks_per_tile - 1) / z.blocks_per_tile * z.tiles_per_block;
   z.heads = p.batch * p.heads;
   head_bytes += z.linear.head_bytes();
-  auto heads_in = [&](size_t bytes) { return int64_t(bytes / std::max<size_t>(head_bytes, 1)); };
-  int64_t busy = (kTilesPerThread * threads + z.tiles - 1) / std::max<int64_t>(z.tiles, 1);
-  z.group =
-      plan.is_dense() ? heads_in(kMostGroupBytes) : std::min(std::max(busy, heads_in(kGroupBytes)), heads_in(kMostGroupBytes));
-  z.group = std::max<int64_t>(1, std::min(z.heads, z.group));
+  z.places = std::max<int64_t>(1, std::min<int64_t>(z.heads, 2 * head_bytes <= kTwoHeads ? 2 : 1));
   if (p.block_mass) z.mass_entries = plan.is_dense() ? parts.k.count() : plan.stats().max_row;
   Take take;
-  z.k_at = take(size_t(z.group * z.slots * z.lay.k_dwords()) * 4);
-  z.v_at = take(size_t(z.group * z.slots * z.lay.v_dwords()) * 4);
+  z.k_at = take(size_t(z.places * z.slots * z.lay.k_dwords()) * 4);
+  z.v_at = take(size_t(z.places * z.slots * z.lay.v_dwords()) * 4);
   z.marks_at = take(plan.is_dense() ? 0 : size_t(parts.heads * parts.k.count()));
-  z.order_at = take(size_t(z.group * z.tiles) * sizeof(Unit));
+  z.order_at = take(size_t(z.places * z.tiles) * sizeof(Unit));
   take_linear(z, take);
   z.scratch_bytes = carve(z, nullptr, nullptr);
   z.scratch_at = take(z.scratch_bytes * size_t(std::max(1, threads)));
@@ -135,11 +130,11 @@ Scratch Call::scratch() const {
   return s;
 }
 
-Walk Call::walk(int64_t in_group) const {
+Walk Call::walk(int64_t place) const {
   Walk w;
-  w.k = packed_k(in_group, 0);
+  w.k = packed_k(place, 0);
   // Without values the keys stand in for them: they are only fetched ahead.
-  w.v = a.v ? packed_v(in_group, 0) : w.k;
+  w.v = a.v ? packed_v(place, 0) : w.k;
   w.chunks_per_block = z.chunks_per_block;
   w.valid = parts().k.valid.data();
   w.starts = plan.k_starts().data();

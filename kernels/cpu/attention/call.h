@@ -32,7 +32,7 @@ struct Sizes {
   // block, so its tiles are cut from all queries unless something else differs between query blocks.
   bool by_block = true;
   int64_t tile_rows = kTileRows, blocks_per_tile = 1, tiles_per_block = 1, tiles = 0;
-  int64_t heads = 0, group = 1;  // batch * heads, and how many are packed at a time
+  int64_t heads = 0, places = 1;  // batch * heads, and how many the workspace holds at a time
   int64_t mass_entries = 0;      // key blocks of the longest list, if block mass is asked for
   LinearSizes linear;
   size_t k_at = 0, v_at = 0, marks_at = 0, order_at = 0, scratch_at = 0, scratch_bytes = 0, bytes = 0;
@@ -41,8 +41,8 @@ struct Sizes {
 Layout make_layout(const TileKernel& t, int64_t head_dim, int block_k);
 
 struct Unit {
-  int64_t keys;  // of the list: sorted by it, longest first
-  int32_t head, tile;
+  int64_t keys;  // of its list
+  int64_t tile;
 };
 
 Sizes make_sizes(const TileKernel& t, const AttentionPlan& plan, const AttentionProblem& p, int threads);
@@ -66,18 +66,18 @@ struct Call {
   T* at(size_t offset) const {
     return reinterpret_cast<T*>(base + offset);
   }
-  Dword* packed_k(int64_t in_group, int64_t slot) const {
-    return at<Dword>(z.k_at) + (in_group * z.slots + slot) * z.lay.k_dwords();
+  Dword* packed_k(int64_t place, int64_t slot) const {
+    return at<Dword>(z.k_at) + (place * z.slots + slot) * z.lay.k_dwords();
   }
-  Dword* packed_v(int64_t in_group, int64_t slot) const {
-    return at<Dword>(z.v_at) + (in_group * z.slots + slot) * z.lay.v_dwords();
+  Dword* packed_v(int64_t place, int64_t slot) const {
+    return at<Dword>(z.v_at) + (place * z.slots + slot) * z.lay.v_dwords();
   }
   int64_t list_set(int64_t head) const { return plan.set_of(head % p.heads); }
   const int64_t* list(int64_t head, int64_t q_block) const {
     return parts().row_offsets.data() + list_set(head) * parts().q.count() + q_block;
   }
   // All key blocks of a head.
-  Walk walk(int64_t in_group) const;
+  Walk walk(int64_t place) const;
 };
 
 }  // namespace zt::cpu_attention

@@ -1,10 +1,11 @@
 // The executors: order of work and threads around the tile kernels of tile.h.
 //
-// Heads are taken in groups whose packed keys and values fit the workspace (call.cpp). Within a group all chunks that some list
-// names are packed, then all query tiles run, longest list first. Groups, chunks and tiles depend on shapes only.
+// Of each head all chunks that some list names are packed, then its query tiles run, longest list first. Chunks and tiles
+// depend on shapes only.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "kernels/api/checks.h"
 #include "kernels/api/op_table.h"
@@ -51,29 +52,43 @@ namespace {
 class Run {
  public:
   explicit Run(const Call& call)
-      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call) {}
+      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call), units_(count_units()) {}
 
+  // Head by head: pack, sum for the linear part, attend. Heads take turns in the places of the workspace, of which there are
+  // two where memory allows: a thread that finds no tile left packs the next head while others finish theirs.
   void all() {
     if (a_.block_mass) std::fill_n(a_.block_mass.as<float>(), a_.block_mass.count(), 0.f);
     mark();
     if (linear_.wanted()) linear_.prepare();
-    for (int64_t first = 0; first < z_.heads; first += z_.group) {
-      first_ = first;
-      int64_t n = std::min(z_.group, z_.heads - first);
-      if (linear_.wanted()) {
-        pack_pieces(n);
-      } else {
-        // Eight chunks a task: a chunk alone takes less than a microsecond.
-        parallel_ranges(c_.threads, n * z_.slots, 8, [&](int64_t b, int64_t e) {
-          for (; b < e; ++b) pack(b / z_.slots, b % z_.slots);
-        });
-      }
-      int64_t units = order(n);
-      parallel_for(c_.threads, units, [&](int64_t i) { attend(units_at()[i]); });
-    }
+    std::vector<Stage> stages;
+    std::vector<Work> work;
+    std::vector<int> attended(size_t(z_.heads), -1);  // stage of each head
+    auto add = [&](Kind kind, int64_t head, int64_t tasks, int after) {
+      stages.push_back({tasks, after});
+      work.push_back({kind, head});
+      return int(stages.size()) - 1;
+    };
+    auto prepare = [&](int64_t head) {
+      int64_t pieces = linear_.wanted() ? z_.linear.pieces : (z_.slots + kSlotsPerTask - 1) / kSlotsPerTask;
+      // One task more puts the tiles in order.
+      int last = add(Kind::pack, head, pieces + 1, head < z_.places ? -1 : attended[size_t(head - z_.places)]);
+      if (!linear_.wanted()) return last;
+      last = add(Kind::join, head, linear_.join_tasks(), last);
+      return linear_.has_close() ? add(Kind::close, head, 1, last) : last;
+    };
+    for (int64_t head = 0; head < z_.heads; ++head) attended[size_t(head)] = add(Kind::attend, head, units_, prepare(head));
+    parallel_stages(c_.threads, stages, [&](size_t stage, int64_t i) { run(work[stage], i); });
   }
 
  private:
+  enum class Kind : uint8_t { pack, join, close, attend };
+  struct Work {
+    Kind kind;
+    int64_t head;
+  };
+  // A chunk alone takes less than a microsecond.
+  static constexpr int64_t kSlotsPerTask = 8;
+
   const Call& c_;
   const TileKernel& t_;
   const AttentionPlan& plan_;
@@ -82,20 +97,30 @@ class Run {
   const AttentionArgs& a_;
   const Sizes& z_;
   const LinearCall linear_;
-  int64_t first_ = 0;  // first head of the group
+  const int64_t units_;  // of a head
 
-  Unit* units_at() const { return c_.at<Unit>(z_.order_at); }
+  int64_t place(int64_t head) const { return head % z_.places; }
+  Unit* units_at(int64_t head) const { return c_.at<Unit>(z_.order_at) + place(head) * z_.tiles; }
 
-  // Packs and sums piece by piece, while the values are in the cache.
-  void pack_pieces(int64_t heads) const {
-    int64_t pieces = z_.linear.pieces;
-    parallel_for(c_.threads, heads * pieces, [&](int64_t i) {
-      int64_t head = i / pieces, piece = i % pieces;
+  void run(const Work& w, int64_t i) const {
+    switch (w.kind) {
+      case Kind::pack: return pack_task(w.head, i);
+      case Kind::join: return linear_.join(place(w.head), i);
+      case Kind::close: return linear_.close(place(w.head));
+      case Kind::attend: return attend(w.head, i);
+    }
+  }
+
+  void pack_task(int64_t head, int64_t i) const {
+    if (i == 0) return order(head);
+    int64_t piece = i - 1, begin = piece * kSlotsPerTask, end = std::min(z_.slots, begin + kSlotsPerTask);
+    if (linear_.wanted()) {
       RowRange blocks = linear_.blocks(piece);
-      for (int64_t slot = blocks.begin * z_.chunks_per_block; slot < blocks.end * z_.chunks_per_block; ++slot) pack(head, slot);
-      linear_.state(head, first_ + head, piece);
-    });
-    linear_.join(heads);
+      begin = blocks.begin * z_.chunks_per_block, end = blocks.end * z_.chunks_per_block;
+    }
+    for (int64_t slot = begin; slot < end; ++slot) pack(head, slot);
+    // While the values are in the cache.
+    if (linear_.wanted()) linear_.state(place(head), head, piece);
   }
 
   // Key blocks that no list names are not packed, unless the linear part may read their values.
@@ -109,17 +134,39 @@ class Run {
     }
   }
 
-  void pack(int64_t in_group, int64_t slot) const {
-    int64_t block = slot / z_.chunks_per_block, part = slot % z_.chunks_per_block, head = first_ + in_group;
+  Rows key_rows(const TensorView& t, int64_t head, int64_t first) const {
+    int64_t h = head % p_.heads;
+    return rows_of(t, head / p_.heads, h, first, order_of(parts_.k_order, h, plan_.nk()));
+  }
+  Rows query_rows(const TensorView& t, int64_t head, int64_t first) const {
+    int64_t h = head % p_.heads;
+    return rows_of(t, head / p_.heads, h, first, order_of(parts_.q_order, h, plan_.nq()));
+  }
+
+  void pack(int64_t head, int64_t slot) const {
+    int64_t block = slot / z_.chunks_per_block, part = slot % z_.chunks_per_block;
     int64_t keys = std::min<int64_t>(parts_.k.valid[size_t(block)] - part * kChunkKeys, kChunkKeys);
     if (keys <= 0) return;
     if (!plan_.is_dense() && !c_.at<char>(z_.marks_at)[c_.list_set(head) * parts_.k.count() + block]) return;
-    int64_t first = plan_.k_starts()[size_t(block)] + part * kChunkKeys, b = head / p_.heads, h = head % p_.heads;
-    const int32_t* order = order_of(parts_.k_order, h, plan_.nk());
+    int64_t first = plan_.k_starts()[size_t(block)] + part * kChunkKeys;
     t_.pack(z_.lay,
-            {rows_of(a_.k, b, h, first, order), rows_of(a_.v, b, h, first, order), int(keys), p_.dtype,
-             c_.packed_k(in_group, slot), c_.packed_v(in_group, slot)},
+            {key_rows(a_.k, head, first), key_rows(a_.v, head, first), int(keys), p_.dtype, c_.packed_k(place(head), slot),
+             c_.packed_v(place(head), slot)},
             c_.scratch());
+  }
+
+  // The tile that this thread is likely to take next, and a share of the next head's keys and values.
+  void look_ahead(int64_t head, int64_t unit, TileJob& job) const {
+    job.element_bytes = int64_t(dtype_size(p_.dtype)), job.row_bytes = job.element_bytes * p_.head_dim;
+    if (int64_t next = unit + c_.threads; next < units_) {
+      auto [first, rows] = slots_of(units_at(head)[next].tile);
+      job.ahead[0] = {query_rows(a_.q, head, first), rows};
+      if (a_.out) job.ahead[1] = {query_rows(a_.out, head, first), rows};
+    }
+    if (head + 1 == z_.heads) return;
+    int64_t begin = unit * plan_.nk() / units_, count = (unit + 1) * plan_.nk() / units_ - begin;
+    job.ahead[2] = {key_rows(a_.k, head + 1, begin), count};
+    if (a_.v) job.ahead[3] = {key_rows(a_.v, head + 1, begin), count};
   }
 
   int64_t first_block(int64_t tile) const { return tile / z_.tiles_per_block * z_.blocks_per_tile; }
@@ -133,50 +180,53 @@ class Run {
     return {first, std::min(starts[blocks_of(tile)] - first, z_.tile_rows)};
   }
 
-  int64_t order(int64_t heads) const {
-    Unit* units = units_at();
+  // The parts of a query block add to the same row of block mass: one after the other, in one unit.
+  bool is_unit(int64_t tile) const { return slots_of(tile).second > 0 && !(a_.block_mass && tile % z_.tiles_per_block); }
+  int64_t count_units() const {
     int64_t n = 0;
-    for (int64_t h = 0; h < heads; ++h) {
-      for (int64_t tile = 0; tile < z_.tiles; ++tile) {
-        if (slots_of(tile).second <= 0) continue;
-        // The parts of a query block add to the same row of block mass: one after the other.
-        if (a_.block_mass && tile % z_.tiles_per_block) continue;
-        int64_t keys = 0;
-        if (!plan_.is_dense()) {
-          const int64_t* r = c_.list(first_ + h, first_block(tile));
-          for (int64_t i = r[0]; i < r[1]; ++i) keys += parts_.k.valid[size_t(parts_.cols[size_t(i)])];
-        }
-        units[n++] = {keys, int32_t(h), int32_t(tile)};
-      }
-    }
-    if (plan_.is_dense()) return n;
-    std::sort(units, units + n, [](const Unit& a, const Unit& b) {
-      return a.keys != b.keys ? a.keys > b.keys : a.head != b.head ? a.head < b.head : a.tile < b.tile;
-    });
+    for (int64_t tile = 0; tile < z_.tiles; ++tile) n += is_unit(tile);
     return n;
   }
 
-  void attend(const Unit& u) const {
-    int64_t parts = a_.block_mass ? z_.tiles_per_block : 1;
+  // Longest list first.
+  void order(int64_t head) const {
+    Unit* units = units_at(head);
+    int64_t n = 0;
+    for (int64_t tile = 0; tile < z_.tiles; ++tile) {
+      if (!is_unit(tile)) continue;
+      int64_t keys = 0;
+      if (!plan_.is_dense()) {
+        const int64_t* r = c_.list(head, first_block(tile));
+        for (int64_t i = r[0]; i < r[1]; ++i) keys += parts_.k.valid[size_t(parts_.cols[size_t(i)])];
+      }
+      units[n++] = {keys, tile};
+    }
+    if (plan_.is_dense()) return;
+    std::sort(units, units + n, [](const Unit& a, const Unit& b) { return a.keys != b.keys ? a.keys > b.keys : a.tile < b.tile; });
+  }
+
+  void attend(int64_t head, int64_t unit) const {
+    int64_t parts = a_.block_mass ? z_.tiles_per_block : 1, tile = units_at(head)[unit].tile;
     for (int64_t i = 0; i < parts; ++i) {
-      if (slots_of(u.tile + i).second > 0) attend(u.head, u.tile + i);
+      if (slots_of(tile + i).second > 0) attend(head, unit, tile + i);
     }
   }
 
-  void attend(int64_t in_group, int64_t tile) const {
-    int64_t head = first_ + in_group, b = head / p_.heads, h = head % p_.heads;
+  void attend(int64_t head, int64_t unit, int64_t tile) const {
+    int64_t h = head % p_.heads;
     auto [first, rows] = slots_of(tile);
     const int32_t* order = order_of(parts_.q_order, h, plan_.nq());
     auto by_token = [&](const TensorView& t) { return t ? t.as<float>() + head * plan_.nq() + (order ? 0 : first) : nullptr; };
     TileJob job;
-    job.q = rows_of(a_.q, b, h, first, order);
-    job.out = rows_of(a_.out, b, h, first, order);
+    look_ahead(head, unit, job);
+    job.q = query_rows(a_.q, head, first);
+    job.out = query_rows(a_.out, head, first);
     job.lse = by_token(a_.lse);
     job.rows = int(rows);
     job.dtype = p_.dtype;
     float scale = p_.scale != 0 ? p_.scale : float(1 / std::sqrt(double(p_.head_dim)));
     job.log2_scale = scale * 1.44269504f;
-    job.walk = c_.walk(in_group);
+    job.walk = c_.walk(place(head));
     if (!plan_.is_dense()) {
       Walk& w = job.walk;
       const int64_t* r = c_.list(head, first_block(tile));
@@ -200,7 +250,7 @@ class Run {
     Scratch s = c_.scratch();
     LinearJob linear;
     if (linear_.wanted()) {
-      linear = linear_.tile(in_group, head, first_block(tile), s);
+      linear = linear_.tile(place(head), head, first_block(tile), s);
       job.linear = &linear;
     }
     t_.attend(z_.lay, job, s);

@@ -53,39 +53,38 @@ RowRange LinearCall::blocks(int64_t piece) const {
   return {first_at(piece * kPieceKeys), first_at((piece + 1) * kPieceKeys)};
 }
 
-void LinearCall::state(int64_t in_group, int64_t head, int64_t piece) const {
+void LinearCall::state(int64_t place, int64_t head, int64_t piece) const {
   int64_t b = head / c_.p.heads, h = head % c_.p.heads;
   StateJob job;
   job.k = rows_of(c_.a.k, b, h, 0, order_of(c_.parts().k_order, h, c_.plan.nk()));
-  job.walk = c_.walk(in_group);
+  job.walk = c_.walk(place);
   RowRange range = blocks(piece);
   job.walk.block = range.begin, job.walk.count = range.end;
   job.dtype = c_.p.dtype;
   job.feature = part().feature;
-  job.state = states(in_group) + piece * z_.state_floats;
+  job.state = states(place) + piece * z_.state_floats;
   c_.t.state(c_.z.lay, job, c_.scratch());
 }
 
-void LinearCall::join(int64_t heads) const {
+namespace {
+constexpr int64_t kRun = 2048;  // floats of a total that a task sums
+}
+
+int64_t LinearCall::join_tasks() const { return z_.scoped ? (z_.state_floats + kRun - 1) / kRun : matrix_chunks(c_.z.lay); }
+
+void LinearCall::join(int64_t place, int64_t task) const {
   const Layout& l = c_.z.lay;
-  auto all = [&](int64_t head) { return StateSum{states(head), z_.state_floats, nullptr, z_.pieces, nullptr}; };
-  if (!z_.scoped) {
-    parallel_for(c_.threads, heads * matrix_chunks(l), [&](int64_t i) {
-      int64_t head = i / matrix_chunks(l), chunk = i % matrix_chunks(l);
-      const float* fold = folded() ? c_.at<float>(z_.projection_at) : nullptr;
-      c_.t.matrix(l, {all(head), fold, chunk, chunk + 1, matrix(head), sums(head)}, c_.scratch());
-    });
-    return;
+  StateSum all{states(place), z_.state_floats, nullptr, z_.pieces, nullptr};
+  if (z_.scoped) {
+    int64_t begin = task * kRun, end = std::min(z_.state_floats, begin + kRun);
+    return c_.t.sum(all, begin, end, total(place) + begin);
   }
-  constexpr int64_t kRun = 2048;  // floats a task
-  int64_t runs = (z_.state_floats + kRun - 1) / kRun;
-  parallel_for(c_.threads, heads * runs, [&](int64_t i) {
-    int64_t head = i / runs, begin = i % runs * kRun, end = std::min(z_.state_floats, begin + kRun);
-    c_.t.sum(all(head), begin, end, total(head) + begin);
-  });
-  parallel_for(c_.threads, heads, [&](int64_t head) {
-    *finite(head) = std::all_of(total(head), total(head) + z_.state_floats, [](double x) { return std::isfinite(x); });
-  });
+  const float* fold = folded() ? c_.at<float>(z_.projection_at) : nullptr;
+  c_.t.matrix(l, {all, fold, task, task + 1, matrix(place), sums(place)}, c_.scratch());
+}
+
+void LinearCall::close(int64_t place) const {
+  *finite(place) = std::all_of(total(place), total(place) + z_.state_floats, [](double x) { return std::isfinite(x); });
 }
 
 LinearCall::Scope LinearCall::scope(int64_t head, int64_t q_block) const {
@@ -98,10 +97,10 @@ LinearCall::Scope LinearCall::scope(int64_t head, int64_t q_block) const {
 }
 
 // Sums whichever side has fewer blocks. What is not a number cannot be taken away again: then only those in scope are read.
-StateSum LinearCall::sum_of(int64_t in_group, const Scope& scope, const Scratch& s) const {
+StateSum LinearCall::sum_of(int64_t place, const Scope& scope, const Scratch& s) const {
   int64_t in = scope.in_scope(z_.pieces);
-  bool take_away = 2 * in > z_.pieces && *finite(in_group);
-  StateSum sum{states(in_group), z_.state_floats, scope.list, scope.count, take_away ? total(in_group) : nullptr};
+  bool take_away = 2 * in > z_.pieces && *finite(place);
+  StateSum sum{states(place), z_.state_floats, scope.list, scope.count, take_away ? total(place) : nullptr};
   if (take_away != scope.outside) {
     sum.count = list_rest(scope.list, scope.count, z_.pieces, s.list);
     sum.list = s.list;
@@ -109,7 +108,7 @@ StateSum LinearCall::sum_of(int64_t in_group, const Scope& scope, const Scratch&
   return sum;
 }
 
-LinearJob LinearCall::tile(int64_t in_group, int64_t head, int64_t q_block, const Scratch& s) const {
+LinearJob LinearCall::tile(int64_t place, int64_t head, int64_t q_block, const Scratch& s) const {
   LinearJob job;
   job.feature = part().feature;
   if (part().projection) {
@@ -118,13 +117,13 @@ LinearJob LinearCall::tile(int64_t in_group, int64_t head, int64_t q_block, cons
   }
   if (part().blend == Blend::lerp) job.alpha = part().alpha.data() + c_.list_set(head) * c_.parts().q.count() + q_block;
   if (!z_.scoped) {
-    job.matrix = matrix(in_group), job.sums = sums(in_group);
+    job.matrix = matrix(place), job.sums = sums(place);
     job.epsilon = 1e-5f;
     return job;
   }
   Scope in = scope(head, q_block);
   if (in.in_scope(z_.pieces) == 0) return job;
-  c_.t.matrix(c_.z.lay, {sum_of(in_group, in, s), nullptr, 0, matrix_chunks(c_.z.lay), s.matrix, s.sums}, s);
+  c_.t.matrix(c_.z.lay, {sum_of(place, in, s), nullptr, 0, matrix_chunks(c_.z.lay), s.matrix, s.sums}, s);
   job.matrix = s.matrix, job.sums = s.sums;
   return job;
 }

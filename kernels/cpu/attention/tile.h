@@ -68,6 +68,13 @@ struct Rows {
   int64_t token(int64_t i) const { return tokens ? tokens[i] : i; }
 };
 
+// Rows [0, count) that will be needed after the tile at hand: fetched meanwhile, they cost nothing more. What comes from
+// memory takes a tenth of the time of a sparse plan otherwise.
+struct Ahead {
+  Rows rows;
+  int64_t count = 0;
+};
+
 // Per thread; all 64-byte aligned.
 struct Scratch {
   Dword* stage = nullptr;     // [kTileRows][row] q of the tile, or a chunk being packed
@@ -138,6 +145,8 @@ struct TileJob {
   DType dtype = DType::f32;
   float log2_scale = 1;  // scale * log2(e)
   Walk walk;
+  Ahead ahead[4];
+  int64_t row_bytes = 0, element_bytes = 0;  // of its rows
 };
 
 struct PackJob {
