@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "kernels/cpu/attention/fetcher.h"
 #include "kernels/cpu/attention/linear.h"
 #include "tests/kernels/attention_support.h"
 #include "tests/kernels/plan_random.h"
