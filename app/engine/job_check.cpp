@@ -31,18 +31,6 @@ bool is_side_file(const std::string& path) {
   return text.find("\"zoetrope\"") != std::string::npos && read_settings(text, ignored).empty();
 }
 
-Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
-  if (model == JobSpec().model) {
-    if (places.assets.empty())
-      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
-    return places.assets + "/" + model;
-  }
-  struct stat st;
-  if (stat(model.c_str(), &st) != 0) return bad_model("model: {} does not exist", model);
-  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return bad_model("model: {} is neither a folder nor a regular file", model);
-  return model;
-}
-
 Status check_outputs(PreparedJob& job, JobKind kind) {
   JobSpec& s = job.spec;
   bool replace = job.replace = s.overwrite || s.resume;
@@ -95,8 +83,19 @@ std::string default_output(const JobSpec& s, JobKind kind) {
 
 }  // namespace
 
-Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
-                                std::vector<std::string>& notes) {
+Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
+  if (model == JobSpec().model) {
+    if (places.assets.empty())
+      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
+    return places.assets + "/" + model;
+  }
+  struct stat st;
+  if (stat(model.c_str(), &st) != 0) return bad_model("model: {} does not exist", model);
+  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return bad_model("model: {} is neither a folder nor a regular file", model);
+  return model;
+}
+
+Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes) {
   PreparedJob job;
   job.spec = spec;
   JobSpec& s = job.spec;
@@ -117,7 +116,13 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
     return invalid("min_psnr: cannot be promised for {}", job.attention->name());
   if (s.checkpoint_every > 0)
     notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
+  return job;
+}
 
+Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
+                                std::vector<std::string>& notes) {
+  ZT_ASSIGN_OR_RETURN(PreparedJob job, settle_job(spec, isa, notes));
+  JobSpec& s = job.spec;
   if (s.output.empty()) s.output = default_output(s, kind);
   ZT_RETURN_IF_ERROR(check_outputs(job, kind));
   ZT_RETURN_IF_ERROR(check_input("init_latents", s.init_latents));

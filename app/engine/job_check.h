@@ -35,6 +35,11 @@ struct PreparedJob {
   std::shared_ptr<AttentionPolicy> attention;
 };
 
+// The part that looks at no file but a plan file: ranges, method, precision, device.
+Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes);
+// Folder or file of a model as a job names it; kBadModel when there is none.
+Result<std::string> model_root(const std::string& model, const JobPlaces& places);
+
 // kInvalid or kBadModel with one line; `notes` receives what was changed.
 Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
                                 std::vector<std::string>& notes);

@@ -5,6 +5,7 @@
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
+#include "app/engine/watch.h"
 #include "app/session/job_text.h"
 
 namespace zt {
@@ -133,6 +134,7 @@ class RenderRunner final : public StageRunner {
 
     // The weights are read as part of loading, so that a step's time is a step's time.
     clock.enter(JobState::loading);
+    if (control.preview) preview_.prepare(*p.pipeline, ctx);
     ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
     clock.enter(JobState::denoising, s.steps);
     std::vector<AttentionRecord> records;
@@ -146,7 +148,12 @@ class RenderRunner final : public StageRunner {
       double density = 0;
       for (size_t i = seen; i < records.size(); ++i) density += records[i].density;
       density = records.size() > seen ? density / double(records.size() - seen) : 1;
+      if (control.attention && records.size() > seen)
+        control.attention(attention_table(records.data() + seen, records.size() - seen, info, model.transformer_config));
       seen = records.size();
+      if (control.preview) {
+        if (Clip clip = preview_.make(*p.pipeline, info, s.fps, ctx)) control.preview({info.step, std::move(clip)});
+      }
       clock.step(info.step, density);
       return ok_status();
     };
@@ -180,6 +187,7 @@ class RenderRunner final : public StageRunner {
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
 
   bool explain_;
+  PreviewMaker preview_;
 };
 
 }  // namespace

@@ -1,0 +1,34 @@
+// What a job shows to whoever watches it: a coarse picture of the clip to come and the attention of each step.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "app/session/events.h"
+#include "model/pipeline/text_to_video.h"
+
+namespace zt {
+
+// One step's records as a table. Where one plan serves all heads, they share its density and, in equal parts, its time.
+AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info, const TransformerConfig& model);
+
+// The estimate of the end as RGB. A model whose parts all stay loaded decodes one frame; larger ones show each latent frame
+// through a linear map of its channels to colours, fitted once a model. Previews take at most a tenth of the time, and one
+// that cannot be made costs only itself, never the job.
+class PreviewMaker {
+ public:
+  // Before the transformer is loaded: fits the map if this model needs one.
+  void prepare(TextToVideo& pipeline, const ExecContext& ctx);
+  // Null when it is too early for another one.
+  Clip make(TextToVideo& pipeline, const StepInfo& info, double fps, const ExecContext& ctx);
+
+ private:
+  Status fit(TextToVideo& pipeline, const ExecContext& ctx);
+  Status decode(TextToVideo& pipeline, const StepInfo& info, ClipFrames& clip, const ExecContext& ctx) const;
+  void map(const StepInfo& info, ClipFrames& clip) const;
+  std::string fitted_;              // root of the model that map_ belongs to
+  std::vector<float> map_;          // [z + 1, 3]: weights of the channels, then the constant; empty = none
+  double spent_s_ = 0, job_s_ = 0;  // on previews, on steps
+};
+
+}  // namespace zt
