@@ -54,8 +54,9 @@ class Desktop {
     bool scripted = !script_.finished();
     int code = 0;
     while (!state_.quit) {
-      parts_.platform->wait(pause());
-      take_news();
+      double most = pause();
+      parts_.platform->wait(most);
+      take_news(most < 0);
       draw();
       if (!options_.screenshot.empty() && settled(begin)) {
         Problem p = screenshot(options_.screenshot);
@@ -72,7 +73,7 @@ class Desktop {
  private:
   // Seconds until something must be drawn again; negative = not before there is news.
   double pause() const {
-    if (options_.measure || busy_frames_ > 0) return 0;
+    if (options_.measure || redraws_ > 0) return 0;
     if (!script_.finished() || !options_.screenshot.empty()) return 1 / 60.;
     if (!ui::animated(state_) || !parts_.platform->visible()) return -1;
     const ui::Viewer& v = state_.viewer;
@@ -80,20 +81,18 @@ class Desktop {
     return std::clamp(1 / fps, 1 / 60., 1.);
   }
 
-  void take_news() {
+  void take_news(bool woken) {
     ui::Platform& p = *parts_.platform;
-    bool news = false;
-    while (auto e = parts_.engine->poll()) feed(std::move(*e)), news = true;
-    while (auto a = parts_.desk->poll()) feed(std::move(*a)), news = true;
+    while (auto e = parts_.engine->poll()) feed(std::move(*e)), woken = true;
+    while (auto a = parts_.desk->poll()) feed(std::move(*a)), woken = true;
     if (p.close_asked()) feed(ui::Action(ui::AskToClose{}));
     if (auto paths = p.take_dropped(); !paths.empty()) feed(ui::Action(ui::DropPaths{std::move(paths)}));
     double now = p.seconds();
     feed(ui::Elapsed{now - last_});
     last_ = now;
-    // Input shows its effect in the frame after the one that sees it.
-    constexpr int kSettling = 2;
-    busy_frames_ = news || !ui::animated(state_) ? (busy_frames_ > 0 && !news ? busy_frames_ - 1 : idle_ ? kSettling : 0) : 0;
-    idle_ = busy_frames_ == 0;
+    // What input does shows in the frame after the one that sees it.
+    constexpr int kRedraws = 2;
+    redraws_ = woken ? kRedraws : std::max(redraws_ - 1, 0);
   }
 
   void draw() {
@@ -171,8 +170,8 @@ class Desktop {
   ScriptPlayer script_;
   std::string title_;
   double scale_ = 0, last_ = 0;
-  bool light_ = false, idle_ = true;
-  int busy_frames_ = 0;
+  bool light_ = false;
+  int redraws_ = 0;  // frames still to be drawn at once
   int64_t frames_ = 0;
   size_t kept_ = 0;
 };
@@ -206,6 +205,7 @@ int run_desktop(const DesktopOptions& options) {
   int width = options.width > 0 ? options.width : kept.width, height = options.height > 0 ? options.height : kept.height;
   parts.platform = ui::make_window(width, height, "Zoetrope", problem);
   if (!parts.platform) return complain(1, problem);
+  if (fresh) parts.platform->ignore_mouse();
   auto wake = [platform = parts.platform.get()] { platform->wake(); };
   auto host = std::make_shared<ModelHost>(std::move(*machine), places);
   parts.engine = std::make_unique<Engine>(make_render_runner(host), wake, true);

@@ -10,8 +10,8 @@
 namespace zt {
 
 struct DesktopOptions {
-  std::string screenshot;  // draw, write this PNG, leave
-  std::string script;      // file of ui/state/script.h
+  std::string screenshot;     // draw, write this PNG, leave
+  std::string script;         // file of ui/state/script.h
   int width = 0, height = 0;  // 0 = as kept
   bool measure = false;       // draw without pause, say how fast at the end
 };

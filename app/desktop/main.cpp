@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "app/desktop/desktop.h"
-#include "app/engine/short_spins.h"
+#include "app/engine/process.h"
 
 namespace {
 
@@ -45,6 +45,7 @@ int main(int argc, char** argv) try {
     }
   }
   zt::restart_with_short_spins(argv);
+  zt::quiet_libraries();
   return zt::run_desktop(options);
 } catch (const std::exception& e) {
   std::fprintf(stderr, "zoetrope-desktop: internal error: %s\n", e.what());

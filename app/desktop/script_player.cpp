@@ -25,7 +25,8 @@ bool ScriptPlayer::fail(const ui::ScriptLine& line, const std::string& why) {
 
 bool ScriptPlayer::wait_done(const ui::ScriptLine& line, const Stage& stage) {
   if (!all_done(stage.state)) {
-    if (stage.seconds - wait_begin_ > kDoneLimit) return fail(line, "still not done after " + std::to_string(int(kDoneLimit)) + " s");
+    if (stage.seconds - wait_begin_ > kDoneLimit)
+      return fail(line, "still not done after " + std::to_string(int(kDoneLimit)) + " s");
     return true;
   }
   const auto& finished = stage.state.queue.finished;

@@ -13,9 +13,9 @@ class ScriptPlayer {
  public:
   struct Stage {
     const ui::AppState& state;
-    double seconds;                                             // a steady clock
+    double seconds;  // a steady clock
     std::function<void(const ui::Action&)> act;
-    std::function<Problem(const std::string&)> screenshot;      // of the frame drawn last
+    std::function<Problem(const std::string&)> screenshot;  // of the frame drawn last
   };
 
   explicit ScriptPlayer(std::vector<ui::ScriptLine> lines = {}) : lines_(std::move(lines)) {}
@@ -32,8 +32,8 @@ class ScriptPlayer {
 
   std::vector<ui::ScriptLine> lines_;
   size_t next_ = 0;
-  int settled_ = 0;          // frames drawn since the last line
-  double wait_begin_ = -1;   // of the wait in work; negative = none
+  int settled_ = 0;         // frames drawn since the last line
+  double wait_begin_ = -1;  // of the wait in work; negative = none
 };
 
 }  // namespace zt

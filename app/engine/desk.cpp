@@ -53,7 +53,9 @@ struct Clerk {
     if (s.ok()) s = save_picture(ask.path, *ask.clip, ask.frame);
     return FileWritten{ask.path, s.message()};
   }
-  DeskAnswer operator()(const WriteText& ask) const { return FileWritten{ask.path, write_text_file(ask.path, ask.text).message()}; }
+  DeskAnswer operator()(const WriteText& ask) const {
+    return FileWritten{ask.path, write_text_file(ask.path, ask.text).message()};
+  }
   DeskAnswer operator()(const ListClips& ask) const { return list_clips(ask.folder); }
   DeskAnswer operator()(const LoadThumbnail& ask) const {
     auto clip = load_thumbnail(ask.path);
@@ -107,7 +109,8 @@ Desk::~Desk() {
 }
 
 void Desk::post(DeskRequest request) {
-  if (const auto* text = std::get_if<WriteText>(&request)) return publish(FileWritten{text->path, write_text_file(text->path, text->text).message()});
+  if (const auto* text = std::get_if<WriteText>(&request))
+    return publish(FileWritten{text->path, write_text_file(text->path, text->text).message()});
   {
     std::lock_guard lock(mutex_);
     if (std::holds_alternative<EstimateJob>(request))

@@ -27,7 +27,8 @@ class Desk {
   Desk(const Desk&) = delete;
   Desk& operator=(const Desk&) = delete;
 
-  // Thumbnails wait for everything else. A text is written before this returns: the job posted next may read it. An estimate replaces one that waits.
+  // Thumbnails wait for everything else. A text is written before this returns: the job posted next may read it. An estimate
+  // replaces one that waits.
   void post(DeskRequest request);
   std::optional<DeskAnswer> poll();
 

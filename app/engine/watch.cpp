@@ -41,7 +41,8 @@ float fit_colour(int64_t y, int64_t x, int64_t c) {
 
 }  // namespace
 
-AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info, const TransformerConfig& model) {
+AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info,
+                               const TransformerConfig& model) {
   AttentionTable t;
   t.step = info.step, t.steps = info.steps, t.layers = model.layers, t.heads = model.heads;
   size_t heads = size_t(t.heads), layers = size_t(t.layers);
@@ -92,7 +93,12 @@ Status PreviewMaker::fit(TextToVideo& pipeline, const ExecContext& ctx) {
 void PreviewMaker::prepare(TextToVideo& pipeline, const ExecContext& ctx) {
   spent_s_ = job_s_ = 0;
   const std::string& root = pipeline.model().root;
-  if (pipeline.keep_all() || fitted_ == root) return;
+  if (pipeline.keep_all()) {
+    // Wanted at the end anyway: its loading is no cost of the previews. If it fails, so does the job, later and by name.
+    (void)pipeline.load_decoder(ctx);
+    return;
+  }
+  if (fitted_ == root) return;
   map_.clear();
   fitted_ = fit(pipeline, ctx).ok() ? root : "";
 }

@@ -10,7 +10,8 @@
 namespace zt {
 
 // One step's records as a table. Where one plan serves all heads, they share its density and, in equal parts, its time.
-AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info, const TransformerConfig& model);
+AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info,
+                               const TransformerConfig& model);
 
 // The estimate of the end as RGB. A model whose parts all stay loaded decodes one frame; larger ones show each latent frame
 // through a linear map of its channels to colours, fitted once a model. Previews take at most a tenth of the time, and one

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "app/engine/short_spins.h"
+#include "app/engine/process.h"
 #include "app/headless/command_line.h"
 
 namespace {

@@ -78,9 +78,7 @@ std::string method_spec(const MethodChoice& choice, const std::vector<MethodInfo
     return "@" + (file == choice.values.end() ? std::string() : file->second);
   }
   std::string pairs;
-  auto add = [&](const std::string& key, const std::string& value) {
-    pairs += (pairs.empty() ? ":" : ",") + key + "=" + value;
-  };
+  auto add = [&](const std::string& key, const std::string& value) { pairs += (pairs.empty() ? ":" : ",") + key + "=" + value; };
   const MethodInfo* info = find_method(methods, choice.name);
   if (!info) {
     for (const auto& [key, value] : choice.values) add(key, value);

@@ -13,11 +13,11 @@ namespace zt {
 struct WindowState {
   int width = 1440, height = 900;
   bool light = false, seed_locked = true, inspector = true;
-  double text_scale = 1;                    // on top of the screen's own
-  std::string output_folder;                // empty = not chosen yet
+  double text_scale = 1;      // on top of the screen's own
+  std::string output_folder;  // empty = not chosen yet
   JobSpec form;
-  std::vector<std::string> recent_models;   // newest first
-  std::vector<JobSpec> pending;             // the queue survives a restart
+  std::vector<std::string> recent_models;      // newest first
+  std::vector<JobSpec> pending;                // the queue survives a restart
   std::map<std::string, double> step_seconds;  // measured, by what was run
 };
 

@@ -20,10 +20,12 @@ double number(const std::string& text) {
 }
 
 // The control its type asks for; the range is the table's.
-void parameter_row(const Context& c, const MethodParameter& p) {
+void parameter_row(const Context& c, const MethodParameter& p, float column) {
   std::string now = value_of(c.state.form.method, p), id = "##" + p.name, text;
   std::string help = p.help + (p.unit.empty() ? "" : " (" + p.unit + ")") + ", default " + p.fallback;
-  row_label(p.name.c_str(), help.c_str());
+  std::string label = p.name;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  row_label(label.c_str(), help.c_str(), column);
   using T = MethodParameter::Type;
   constexpr double kWideRange = 1000;  // a slider over more cannot be aimed
   switch (p.type) {
@@ -72,7 +74,9 @@ void parameter_row(const Context& c, const MethodParameter& p) {
 void method_row(const Context& c, const MethodInfo* method) {
   const Form& form = c.state.form;
   row_label("Method", "how queries and keys meet; dense is exact, the others leave out pairs to be faster");
-  if (ImGui::BeginCombo("##method", method ? method->name.c_str() : form.method.name == kPlanFile ? "plan file" : form.method.name.c_str())) {
+  if (ImGui::BeginCombo("##method", method                          ? method->name.c_str()
+                                    : form.method.name == kPlanFile ? "plan file"
+                                                                    : form.method.name.c_str())) {
     for (const MethodInfo& m : c.state.methods) {
       if (ImGui::Selectable(m.name.c_str(), m.name == form.method.name)) c.act(SetMethod{m.name});
       tip(m.summary + ". " + m.citation + (m.needs_trained_weights ? "\nNeeds weights trained for it." : ""));
@@ -112,11 +116,15 @@ void attention_form(const Context& c) {
   if (form.method.name == kPlanFile) {
     auto file = form.method.values.find("file");
     row_label("File", "a plan file (.toml); it can also be dropped on the window");
-    if (text_box("##plan", file == form.method.values.end() ? "" : file->second, -1, c.memo.drafts, text)) c.act(SetParameter{"file", text});
+    if (text_box("##plan", file == form.method.values.end() ? "" : file->second, -1, c.memo.drafts, text))
+      c.act(SetParameter{"file", text});
   }
   if (method && method->name != "dense") {
     wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), method->summary);
-    for (const MethodParameter& p : method->parameters) parameter_row(c, p);
+    float column = em(6);
+    for (const MethodParameter& p : method->parameters)
+      column = std::max(column, ImGui::CalcTextSize(p.name.c_str()).x + em(0.7f));
+    for (const MethodParameter& p : method->parameters) parameter_row(c, p, column);
     if (!method->advice.empty()) {
       wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), method->advice);
     }
@@ -124,28 +132,28 @@ void attention_form(const Context& c) {
   pins(c);
 }
 
+float cost_lines(const AppState& state) {
+  const auto& e = state.estimate;
+  return e && (!e->problem.empty() || !e->warning.empty()) ? 4 : 2;
+}
+
 void cost_form(const Context& c) {
-  heading("This job");
-  auto line = [](const char* label, const std::string& value, const char* help) {
-    row_label(label, help);
-    ImGui::TextUnformatted(value.c_str());
-    tip(help);
-  };
-  double expected = expected_seconds(c.state);
-  line("Time", expected < 0 ? "unknown until one like it has run" : "about " + clock_text(expected), "from the steps of earlier jobs with the same work, on this machine");
   const auto& e = c.state.estimate;
-  if (!e) return line("Memory", "...", "");
-  if (!e->problem.empty()) {
-    wrapped(error_colour(), e->problem);
-    return;
-  }
-  std::string tokens = std::to_string(e->tokens);
-  line("Tokens", tokens + ", " + std::to_string(e->layers) + " layers, " + std::to_string(e->heads) + " heads", "tokens that attend to each other");
-  line("Density", e->density < 0 ? "decided while it runs" : density_text(e->density), "share of query-key pairs the plan keeps, after any dense warm-up");
-  line("Memory", size_text(e->peak_mb) + " of " + size_text(e->available_mb), "peak of the job, and what this machine has free");
-  if (!e->warning.empty()) {
-    wrapped(warning_colour(), e->warning);
-  }
+  const ImVec4 faint = ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled);
+  if (e && !e->problem.empty()) return wrapped(error_colour(), e->problem);
+  double expected = expected_seconds(c.state);
+  std::string time = expected < 0 ? "time unknown" : "about " + clock_text(expected);
+  ImGui::TextUnformatted(time.c_str());
+  tip("from the steps of earlier jobs with the same work on this machine; unknown until one has run");
+  if (!e) return;
+  ImGui::SameLine(0, 0);
+  ImGui::TextColored(faint, ",  %s of %s", size_text(e->peak_mb).c_str(), size_text(e->available_mb).c_str());
+  tip("memory at the job's peak, and what this machine has free");
+  ImGui::TextColored(faint, "%lld tokens,  density %s", static_cast<long long>(e->tokens),
+                     e->density < 0 ? "decided while it runs" : density_text(e->density).c_str());
+  tip("tokens that attend to each other (" + std::to_string(e->layers) + " layers, " + std::to_string(e->heads) +
+      " heads); the share of query-key pairs the plan keeps after any dense warm-up");
+  if (!e->warning.empty()) wrapped(warning_colour(), e->warning);
 }
 
 }  // namespace zt::ui

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "app/session/job_fields.h"
@@ -51,7 +52,8 @@ void model_row(const Context& c) {
   row_label("Model", "a model folder or file; mini is the embedded one. A folder can also be dropped on the window");
   float recent = ImGui::GetFrameHeight();
   std::string text;
-  if (text_box("##model", s.model, ImGui::GetContentRegionAvail().x - recent - em(0.3f), c.memo.drafts, text)) c.act(SetField{"model", text});
+  if (text_box("##model", s.model, ImGui::GetContentRegionAvail().x - recent - em(0.3f), c.memo.drafts, text))
+    c.act(SetField{"model", text});
   tip(s.model);
   ImGui::SameLine(0, em(0.3f));
   if (ImGui::ArrowButton("##recent", ImGuiDir_Down)) ImGui::OpenPopup("recent models");
@@ -83,19 +85,21 @@ void size_rows(const Context& c) {
   row_label("Size", "width and height in pixels; sides are snapped to multiples of 16");
   std::string text;
   float half = (ImGui::GetContentRegionAvail().x - em(1.4f)) / 2;
-  if (text_box("##width", std::to_string(s.size.width), half, c.memo.drafts, text)) c.act(SetField{"size", text + "x" + std::to_string(s.size.height)});
+  if (text_box("##width", std::to_string(s.size.width), half, c.memo.drafts, text))
+    c.act(SetField{"size", text + "x" + std::to_string(s.size.height)});
   ImGui::SameLine(0, em(0.4f));
   ImGui::TextDisabled("x");
   ImGui::SameLine(0, em(0.4f));
-  if (text_box("##height", std::to_string(s.size.height), half, c.memo.drafts, text)) c.act(SetField{"size", std::to_string(s.size.width) + "x" + text});
+  if (text_box("##height", std::to_string(s.size.height), half, c.memo.drafts, text))
+    c.act(SetField{"size", std::to_string(s.size.width) + "x" + text});
   row_label("Length", "frames are snapped to 4n + 1; seconds follow, and the other way round");
   float seconds = em(4.2f);
   if (text_box("##frames", std::to_string(s.frames), half - em(1.6f), c.memo.drafts, text)) c.act(SetField{"frames", text});
   ImGui::SameLine(0, em(0.4f));
   ImGui::TextDisabled("frames");
   ImGui::SameLine(0, em(0.4f));
-  if (text_box("##seconds", plain_number(std::round(double(s.frames) / s.fps * 100) / 100), std::min(seconds, ImGui::GetContentRegionAvail().x - em(1)),
-               c.memo.drafts, text))
+  if (text_box("##seconds", plain_number(std::round(double(s.frames) / s.fps * 100) / 100),
+               std::min(seconds, ImGui::GetContentRegionAvail().x - em(1)), c.memo.drafts, text))
     c.act(SetField{"seconds", text});
   ImGui::SameLine(0, em(0.4f));
   ImGui::TextDisabled("s");
@@ -106,7 +110,8 @@ void sampling_rows(const Context& c) {
   row_label("Steps", help_of("steps"));
   int steps = int(s.steps);
   constexpr int kUsualSteps = 60;
-  if (ImGui::SliderInt("##steps", &steps, 1, std::max(kUsualSteps, steps), "%d", ImGuiSliderFlags_AlwaysClamp)) c.act(SetField{"steps", std::to_string(steps)});
+  if (ImGui::SliderInt("##steps", &steps, 1, std::max(kUsualSteps, steps), "%d", ImGuiSliderFlags_AlwaysClamp))
+    c.act(SetField{"steps", std::to_string(steps)});
   row_label("Guidance", help_of("cfg_scale"));
   float guidance = float(s.cfg_scale);
   constexpr float kUsualGuidance = 12;
@@ -114,8 +119,10 @@ void sampling_rows(const Context& c) {
     c.act(SetField{"cfg_scale", plain_number(double(guidance))});
   row_label("Seed", "same seed and settings, same clip");
   std::string text;
-  float buttons = ImGui::CalcTextSize("Dice").x + ImGui::CalcTextSize("Locked").x + 4 * ImGui::GetStyle().FramePadding.x + em(0.6f);
-  if (text_box("##seed", std::to_string(s.seed), ImGui::GetContentRegionAvail().x - buttons, c.memo.drafts, text)) c.act(SetField{"seed", text});
+  float buttons =
+      ImGui::CalcTextSize("Dice").x + ImGui::CalcTextSize("Locked").x + 4 * ImGui::GetStyle().FramePadding.x + em(0.6f);
+  if (text_box("##seed", std::to_string(s.seed), ImGui::GetContentRegionAvail().x - buttons, c.memo.drafts, text))
+    c.act(SetField{"seed", text});
   ImGui::SameLine(0, em(0.3f));
   if (named_button("dice")) c.press("dice");
   ImGui::SameLine(0, em(0.3f));
@@ -125,7 +132,10 @@ void sampling_rows(const Context& c) {
 
 void advanced(const Context& c) {
   const JobSpec& s = c.state.form.spec;
-  if (!ImGui::CollapsingHeader("More settings")) return;
+  ImGui::PushStyleColor(ImGuiCol_Header, ImGui::GetStyleColorVec4(ImGuiCol_FrameBg));
+  bool open = ImGui::CollapsingHeader("More settings");
+  ImGui::PopStyleColor();
+  if (!open) return;
   field_row(c, "Frame rate", "fps", plain_number(s.fps));
   field_row(c, "Flow shift", "flow_shift", plain_number(s.flow_shift));
   choice_row(c, "Precision", "precision", s.precision);
@@ -144,7 +154,8 @@ void advanced(const Context& c) {
 void create_panel(const Context& c) {
   const ImGuiStyle& style = ImGui::GetStyle();
   bool roomy = ImGui::GetContentRegionAvail().y > em(16);
-  float footer = em(2.4f) + style.ItemSpacing.y;
+  float lines = cost_lines(c.state) * ImGui::GetTextLineHeightWithSpacing();
+  float footer = em(2.4f) + lines + 2 * style.ItemSpacing.y;
   if (roomy) ImGui::BeginChild("##form", {0, -footer}, false, ImGuiWindowFlags_NavFlattened);
   prompts(c);
   ImGui::Dummy({0, em(0.1f)});
@@ -153,8 +164,10 @@ void create_panel(const Context& c) {
   sampling_rows(c);
   attention_form(c);
   advanced(c);
-  cost_form(c);
   if (roomy) ImGui::EndChild();
+  ImGui::BeginChild("##cost", {0, lines}, false, ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse);
+  cost_form(c);
+  ImGui::EndChild();
   const char* label = c.state.form.editing ? "Change the waiting job" : busy(c.state) ? "Add to the queue" : "Render";
   if (primary_button((std::string(label) + "###render").c_str(), {-1, em(2.4f)})) c.press("render");
   tip("add the job to the queue  (Ctrl+Enter)");

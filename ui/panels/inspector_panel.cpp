@@ -59,10 +59,15 @@ void controls(const Context& c, const AttentionTable* table) {
   }
   ImGui::SameLine(0, em(1));
   ImGui::BeginDisabled(!table);
-  int step = int(in.step), last = table ? int(in.tables.rbegin()->first) : 1, first = table ? int(in.tables.begin()->first) : 0;
-  std::string format = table ? "step %d of " + std::to_string(std::max<int64_t>(table->steps, last)) : "no steps yet";
-  ImGui::SetNextItemWidth(std::clamp(ImGui::GetContentRegionAvail().x, em(4), em(16)));
-  if (ImGui::SliderInt("##step", &step, first, std::max(last, first + 1), format.c_str(), ImGuiSliderFlags_AlwaysClamp | ImGuiSliderFlags_NoInput)) c.act(PickStep{step});
+  int step = int(in.step), last = table ? int(in.tables.rbegin()->first) : 0, first = table ? int(in.tables.begin()->first) : 0;
+  std::string of = " of " + std::to_string(table ? std::max<int64_t>(table->steps, last) : 0);
+  float width = std::clamp(ImGui::GetContentRegionAvail().x, em(4), em(16));
+  ImGui::SetNextItemWidth(width);
+  if (last <= first) {
+    progress(0, {width, 0}, table ? "step " + std::to_string(step) + of : "no steps yet");
+  } else if (ImGui::SliderInt("##step", &step, first, last, ("step %d" + of).c_str(),
+                              ImGuiSliderFlags_AlwaysClamp | ImGuiSliderFlags_NoInput))
+    c.act(PickStep{step});
   tip("Ctrl+Left and Ctrl+Right go through the steps");
   ImGui::EndDisabled();
   if (in.sample) {
@@ -79,15 +84,19 @@ void cells(const Context& c, const AttentionTable& t, ImVec2 size) {
     float v = (*shown.values)[i];
     if (v >= 0) scaled[i] = std::clamp((v - shown.low) / (shown.high - shown.low), 0.f, 1.f);
   }
-  ImGui::TextDisabled("layers down, heads across");
-  ImGui::SameLine(0, em(1));
-  heat_legend(shown.low_text, shown.high_text, em(5));
+  bool any = std::any_of(scaled.begin(), scaled.end(), [](float v) { return v >= 0; });
+  if (any) {
+    heat_legend(shown.low_text, shown.high_text, std::clamp(size.x - em(14), em(3), em(8)));
+    ImGui::SameLine(0, em(1));
+  }
+  ImGui::TextDisabled(any ? "layers by heads" : "not measured in this run");
   // Cells are no flatter or narrower than twice their other side.
   float used = ImGui::GetTextLineHeightWithSpacing() + ImGui::GetTextLineHeight();
   float w = size.x / float(t.heads), h = std::max(size.y - used, em(2)) / float(t.layers);
   w = std::min(w, 2.5f * h), h = std::min(h, 2.5f * w);
   bool clicked = false;
-  Cell under = heat_grid("##cells", {t.layers, t.heads, scaled.data(), {in.layer, in.head}}, {w * float(t.heads), h * float(t.layers)}, clicked);
+  Cell under = heat_grid("##cells", {t.layers, t.heads, scaled.data(), {in.layer, in.head}},
+                         {w * float(t.heads), h * float(t.layers)}, clicked);
   if (under) tip(numbers_of(t, under.row, under.col));
   if (clicked && under) c.act(PickCell{under.row, under.col});
 }
@@ -107,7 +116,8 @@ void pin_tools(const Context& c, const AttentionTable& t) {
     ImGui::EndCombo();
   }
   // The form's own parameters where it is the form's method.
-  std::string spec = c.memo.pin_method == c.state.form.method.name ? method_spec(c.state.form.method, c.state.methods) : c.memo.pin_method;
+  std::string spec =
+      c.memo.pin_method == c.state.form.method.name ? method_spec(c.state.form.method, c.state.methods) : c.memo.pin_method;
   ImGui::SameLine(0, em(0.25f));
   if (ImGui::Button("Pin head")) c.act(AddPin{{in.layer, in.head, spec}});
   tip("this head gets this method in the next run");
@@ -131,7 +141,8 @@ void inspector_panel(const Context& c) {
   const AttentionTable* table = found == in.tables.end() ? nullptr : &found->second;
   controls(c, table);
   if (!table) {
-    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), "Attention of each step shows here while a job runs: a cell for every layer and head.");
+    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
+            "Attention of each step shows here while a job runs: a cell for every layer and head.");
     return;
   }
   ImVec2 room = ImGui::GetContentRegionAvail();

@@ -14,14 +14,25 @@ struct Part {
   const char* name;
   void (*draw)(const Context&);
 };
-constexpr Part kParts[kPanels] = {{"Create", create_panel}, {"Viewer", viewer_panel}, {"Queue", queue_panel}, {"Attention", inspector_panel}};
+constexpr Part kParts[kPanels] = {
+    {"Create", create_panel}, {"Viewer", viewer_panel}, {"Queue", queue_panel}, {"Attention", inspector_panel}};
 
 bool begin_box(const char* name, const Box& box, bool scrolls, ImGuiWindowFlags more = 0) {
   constexpr ImGuiWindowFlags kFixed = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse |
-                                      ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus;
+                                      ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
+                                      ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoBackground;
   ImGui::SetNextWindowPos({box.x, box.y});
   ImGui::SetNextWindowSize({std::max(box.w, 1.f), std::max(box.h, 1.f)});
-  return ImGui::Begin(name, nullptr, kFixed | more | (scrolls ? 0 : ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse));
+  return ImGui::Begin(name, nullptr,
+                      kFixed | more | (scrolls ? 0 : ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse));
+}
+
+// Lines to the panels beside and below.
+void outline(const Box& b) {
+  ImU32 colour = ImGui::GetColorU32(ImGuiCol_Border);
+  ImDrawList* draw = ImGui::GetBackgroundDrawList();
+  draw->AddRectFilled({b.x + b.w, b.y}, {b.x + b.w + 1, b.y + b.h + 1}, colour);
+  draw->AddRectFilled({b.x, b.y + b.h}, {b.x + b.w + 1, b.y + b.h + 1}, colour);
 }
 
 void tab_bar(const Context& c, const Box& box) {
@@ -40,17 +51,17 @@ void tab_bar(const Context& c, const Box& box) {
 }
 
 int key_code(int key) {
-  constexpr int kSpecial[] = {GLFW_KEY_ENTER, GLFW_KEY_SPACE, GLFW_KEY_LEFT,   GLFW_KEY_RIGHT, GLFW_KEY_HOME, GLFW_KEY_END, GLFW_KEY_ESCAPE,
-                              GLFW_KEY_DELETE, GLFW_KEY_F1,   GLFW_KEY_KP_ADD, GLFW_KEY_MINUS, GLFW_KEY_UP,   GLFW_KEY_DOWN};
+  constexpr int kSpecial[] = {GLFW_KEY_ENTER, GLFW_KEY_SPACE,  GLFW_KEY_LEFT,   GLFW_KEY_RIGHT, GLFW_KEY_HOME,
+                              GLFW_KEY_END,   GLFW_KEY_ESCAPE, GLFW_KEY_DELETE, GLFW_KEY_F1,    GLFW_KEY_KP_ADD,
+                              GLFW_KEY_MINUS, GLFW_KEY_UP,     GLFW_KEY_DOWN};
   return key >= Chord::enter ? kSpecial[key - Chord::enter] : key;
 }
 
 bool pressed(const Chord& chord) {
   const ImGuiIO& io = ImGui::GetIO();
-  return chord.key != Chord::none && io.KeyCtrl == chord.ctrl && io.KeyShift == chord.shift && ImGui::IsKeyPressed(key_code(chord.key), true);
+  return chord.key != Chord::none && io.KeyCtrl == chord.ctrl && io.KeyShift == chord.shift &&
+         ImGui::IsKeyPressed(key_code(chord.key), true);
 }
-
-}  // namespace
 
 void shortcuts(const Context& c) {
   const ImGuiIO& io = ImGui::GetIO();
@@ -64,45 +75,54 @@ void shortcuts(const Context& c) {
   }
 }
 
-void dialogs(const Context& c) {
-  if (c.state.dialog == Dialog::none) return;
+// Opened and closed by the state alone.
+bool begin_dialog(const char* title, bool wanted) {
+  if (wanted && !ImGui::IsPopupOpen(title)) ImGui::OpenPopup(title);
   ImVec2 screen = ImGui::GetIO().DisplaySize;
-  const char* title = c.state.dialog == Dialog::close ? "Close?" : "Keys";
-  if (!ImGui::IsPopupOpen(title)) ImGui::OpenPopup(title);
   ImGui::SetNextWindowPos({screen.x / 2, screen.y / 2}, ImGuiCond_Always, {0.5f, 0.5f});
-  ImGui::SetNextWindowSizeConstraints({std::min(em(20), screen.x), 0}, {screen.x, screen.y});
-  if (!ImGui::BeginPopupModal(title, nullptr, ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings)) return;
-  if (c.state.dialog == Dialog::close) {
-    ImGui::TextUnformatted("A job is running. If you close now it stops,\nand starts again from the beginning next time.");
-    ImGui::Dummy({0, em(0.4f)});
-    if (primary_button("Keep it running", {em(10), 0})) c.act(AnswerClose{false});
-    ImGui::SetItemDefaultFocus();
-    ImGui::SameLine();
-    if (ImGui::Button("Stop and close")) c.act(AnswerClose{true});
-  } else {
-    for (const Button& b : buttons()) {
-      if (b.key.key == Chord::none) continue;
-      ImGui::TextUnformatted(chord_text(b.key).c_str());
-      ImGui::SameLine(em(9));
-      ImGui::TextDisabled("%s", b.help.data());
-    }
-    if (ImGui::Button("Close")) c.press("keys");
-  }
+  ImGui::SetNextWindowSizeConstraints({std::min(em(20), screen.x), 0}, screen);
+  if (!ImGui::BeginPopupModal(title, nullptr, ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings)) return false;
+  if (!wanted) ImGui::CloseCurrentPopup(), ImGui::EndPopup();
+  return wanted;
+}
+
+void close_dialog(const Context& c) {
+  if (!begin_dialog("Close?", c.state.dialog == Dialog::close)) return;
+  ImGui::TextUnformatted("A job is running. If you close now it stops,\nand starts again from the beginning next time.");
+  ImGui::Dummy({0, em(0.4f)});
+  if (primary_button("Keep it running", {em(10), 0})) c.act(AnswerClose{false});
+  ImGui::SetItemDefaultFocus();
+  ImGui::SameLine();
+  if (ImGui::Button("Stop and close")) c.act(AnswerClose{true});
   ImGui::EndPopup();
 }
+
+void keys_dialog(const Context& c) {
+  if (!begin_dialog("Keys", c.state.dialog == Dialog::keys)) return;
+  for (const Button& b : buttons()) {
+    if (b.key.key == Chord::none) continue;
+    ImGui::TextUnformatted(chord_text(b.key).c_str());
+    ImGui::SameLine(em(9));
+    ImGui::TextDisabled("%s", b.help.data());
+  }
+  if (ImGui::Button("Close")) c.press("keys");
+  ImGui::EndPopup();
+}
+
+}  // namespace
 
 void draw_all(const Context& c) {
   ImVec2 screen = ImGui::GetIO().DisplaySize;
   Layout layout = make_layout(screen.x, screen.y, ImGui::GetFontSize(), c.state.focus, c.state.inspector_open);
-  // Shows between the panels.
-  ImGui::GetBackgroundDrawList()->AddRectFilled({0, 0}, screen, ImGui::GetColorU32(ImGuiCol_Border));
   shortcuts(c);
   if (layout.tabs) tab_bar(c, layout.tab_bar);
   for (int i = 0; i < kPanels; ++i) {
-    if (!layout.panels[i].shown()) continue;
+    const Box& box = layout.panels[i];
+    if (!box.shown()) continue;
+    outline(box);
     if (c.state.focus_changed && int(c.state.focus) == i) ImGui::SetNextWindowFocus();
     // In a small window every panel scrolls as a whole.
-    if (begin_box(kParts[i].name, layout.panels[i], layout.tabs)) kParts[i].draw(c);
+    if (begin_box(kParts[i].name, box, layout.tabs)) kParts[i].draw(c);
     ImGui::End();
   }
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {em(0.8f), em(0.25f)});
@@ -110,7 +130,8 @@ void draw_all(const Context& c) {
   status_bar(c);
   ImGui::End();
   ImGui::PopStyleVar();
-  dialogs(c);
+  close_dialog(c);
+  keys_dialog(c);
 }
 
 }  // namespace zt::ui

@@ -10,7 +10,9 @@
 namespace zt::ui {
 namespace {
 
-float mass_at(const AttentionMap& m, int64_t row, int64_t col) { return m.mass.empty() ? -1 : m.mass[size_t(row * m.cols + col)]; }
+float mass_at(const AttentionMap& m, int64_t row, int64_t col) {
+  return m.mass.empty() ? -1 : m.mass[size_t(row * m.cols + col)];
+}
 float kept_at(const AttentionMap& m, int64_t row, int64_t col) { return m.kept.empty() ? 1 : m.kept[size_t(row * m.cols + col)]; }
 
 // Mass spans decades: its square root shows the weak blocks, too.
@@ -38,7 +40,8 @@ std::string numbers_of(const AttentionMap& m, int64_t row, int64_t col) {
   char text[160];
   int64_t frame = m.grid_h * m.grid_w;
   std::snprintf(text, sizeof text, "queries: block %lld (frame %lld)\nkeys: block %lld (frame %lld)", static_cast<long long>(row),
-                static_cast<long long>(row * m.query_block / frame), static_cast<long long>(col), static_cast<long long>(col * m.key_block / frame));
+                static_cast<long long>(row * m.query_block / frame), static_cast<long long>(col),
+                static_cast<long long>(col * m.key_block / frame));
   std::string out = text;
   float mass = mass_at(m, row, col);
   if (mass >= 0) std::snprintf(text, sizeof text, "\nmass %.4g", double(mass)), out += text;
@@ -51,7 +54,8 @@ void frame_lines(const AttentionMap& m, const Placed& p) {
   ImU32 faint = IM_COL32(255, 255, 255, 70);
   for (int64_t t = 1; t < m.grid_t; ++t) {
     float token = float(t * m.grid_h * m.grid_w);
-    float x = p.min.x + p.width() * token / float(m.cols * m.key_block), y = p.min.y + p.height() * token / float(m.rows * m.query_block);
+    float x = p.min.x + p.width() * token / float(m.cols * m.key_block),
+          y = p.min.y + p.height() * token / float(m.rows * m.query_block);
     if (x < p.max.x) draw->AddLine({x, p.min.y}, {x, p.max.y}, faint);
     if (y < p.max.y) draw->AddLine({p.min.x, y}, {p.max.x, y}, faint);
   }
@@ -67,7 +71,8 @@ void block_map(const Context& c, const AttentionMap& m, ImVec2 box) {
   frame_lines(m, p);
   float h = p.height() / float(m.rows);
   if (int64_t q = c.state.inspector.query; q >= 0 && q < m.rows) {
-    draw->AddRect({p.min.x, p.min.y + h * float(q)}, {p.max.x, std::max(p.min.y + h * float(q + 1), p.min.y + h * float(q) + 2)}, IM_COL32_WHITE, 0, 0, 1.5f);
+    draw->AddRect({p.min.x, p.min.y + h * float(q)}, {p.max.x, std::max(p.min.y + h * float(q + 1), p.min.y + h * float(q) + 2)},
+                  IM_COL32_WHITE, 0, 0, 1.5f);
   }
   if (!ImGui::IsItemHovered()) return;
   ImVec2 mouse = ImGui::GetIO().MousePos;
@@ -112,11 +117,13 @@ void keys_in_picture(const Context& c, const AttentionMap& m, int64_t q, ImVec2 
         if (block < m.cols && kept_at(m, q, block) > 0) {
           float mass = mass_at(m, q, block);
           ImU32 colour = heat_colour(mass < 0 ? 0.75f : std::sqrt(mass / std::max(most, 1e-12f)), under ? 0.6f : 0.9f);
-          draw->AddRectFilled({a.x + float(x) * cw, a.y + float(y) * ch}, {a.x + float(end) * cw, a.y + float(y + 1) * ch}, colour);
+          draw->AddRectFilled({a.x + float(x) * cw, a.y + float(y) * ch}, {a.x + float(end) * cw, a.y + float(y + 1) * ch},
+                              colour);
         }
         for (int64_t i = x; i < end; ++i) {
           if ((token + i - x) / m.query_block != q) continue;
-          draw->AddRect({a.x + float(i) * cw, a.y + float(y) * ch}, {a.x + float(i + 1) * cw, a.y + float(y + 1) * ch}, IM_COL32(255, 255, 255, 200));
+          draw->AddRect({a.x + float(i) * cw, a.y + float(y) * ch}, {a.x + float(i + 1) * cw, a.y + float(y + 1) * ch},
+                        IM_COL32(255, 255, 255, 200));
         }
         x = end;
       }
@@ -142,7 +149,8 @@ void map_view(const Context& c, ImVec2 size) {
   ImGui::SameLine(0, em(0.8f));
   ImGui::BeginGroup();
   if (in.query < 0 || in.query >= m.rows) {
-    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), "Queries down, keys across. Click a row to see in the picture which keys it keeps.");
+    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
+            "Queries down, keys across. Click a row to see in the picture which keys it keeps.");
   } else {
     ImGui::TextDisabled("keys of query block %lld", static_cast<long long>(in.query));
     keys_in_picture(c, m, in.query, ImGui::GetContentRegionAvail());

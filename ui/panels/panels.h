@@ -31,16 +31,15 @@ struct Context {
 
 // Contents; the caller has opened a window or child for them.
 void create_panel(const Context& c);
-void attention_form(const Context& c);  // part of create_panel
-void cost_form(const Context& c);       // part of create_panel: what the job will take
+void attention_form(const Context& c);    // part of create_panel
+void cost_form(const Context& c);         // part of create_panel: what the job will take
+float cost_lines(const AppState& state);  // lines of text it needs
 void viewer_panel(const Context& c);
 void queue_panel(const Context& c);
 void gallery_panel(const Context& c);  // part of queue_panel
 void inspector_panel(const Context& c);
 void map_view(const Context& c, ImVec2 size);  // part of inspector_panel: one head's blocks
 void status_bar(const Context& c);
-void dialogs(const Context& c);
-void shortcuts(const Context& c);
 
 // The whole window: layout, panels, dialogs, keys.
 void draw_all(const Context& c);

@@ -7,8 +7,8 @@ namespace zt::ui {
 namespace {
 
 std::string short_settings(const JobSpec& s) {
-  std::string text = std::to_string(s.size.width) + "x" + std::to_string(s.size.height) + ", " + std::to_string(s.frames) + " frames, " +
-                     std::to_string(s.steps) + " steps, seed " + std::to_string(s.seed);
+  std::string text = std::to_string(s.size.width) + "x" + std::to_string(s.size.height) + ", " + std::to_string(s.frames) +
+                     " frames, " + std::to_string(s.steps) + " steps, seed " + std::to_string(s.seed);
   return text + ", " + (s.attn.starts_with('@') ? "plan file" : s.attn);
 }
 
@@ -25,9 +25,10 @@ float share_of(const Progress& p) { return p.steps > 0 ? float(p.step) / float(p
 void running_row(const Context& c, const RunningJob& job) {
   row_text(job.spec);
   std::string phase = job.cancelling ? "stopping" : std::string(state_name(job.progress.state));
-  if (job.progress.steps > 0 && !job.cancelling) phase += " " + std::to_string(job.progress.step) + "/" + std::to_string(job.progress.steps);
+  if (job.progress.steps > 0 && !job.cancelling)
+    phase += " " + std::to_string(job.progress.step) + "/" + std::to_string(job.progress.steps);
   float cancel = ImGui::CalcTextSize("Cancel").x + 2 * ImGui::GetStyle().FramePadding.x;
-  ImGui::ProgressBar(share_of(job.progress), {ImGui::GetContentRegionAvail().x - cancel - ImGui::GetStyle().ItemSpacing.x, 0}, phase.c_str());
+  progress(share_of(job.progress), {ImGui::GetContentRegionAvail().x - cancel - ImGui::GetStyle().ItemSpacing.x, 0}, phase);
   ImGui::SameLine();
   if (named_button("cancel")) c.press("cancel");
 }
@@ -77,15 +78,18 @@ void clip_tile(const Context& c, const ClipEntry& clip, ImVec2 size) {
     clip_menu(c, clip);
     ImGui::EndPopup();
   }
-  tip(file_name(clip.path) + "\n" + clip.spec.prompt.substr(0, 1000) + "\n" + short_settings(clip.spec) + "\nclick: show, right click: more");
+  tip(file_name(clip.path) + "\n" + clip.spec.prompt.substr(0, 1000) + "\n" + short_settings(clip.spec) +
+      "\nclick: show, right click: more");
   float line = ImGui::GetTextLineHeight(), pad = em(0.25f);
   ImDrawList* draw = ImGui::GetWindowDrawList();
   ImVec2 box = {size.x - 2 * pad, size.y - line - 3 * pad};
   if (clip.thumbnail && box.x > 0 && box.y > 0) {
     Placed p = fit({at.x + pad, at.y + pad}, box, clip.thumbnail->width, clip.thumbnail->height);
-    draw->AddImageRounded(c.textures.show(clip.path, clip.thumbnail, 0, true), p.min, p.max, {0, 0}, {1, 1}, IM_COL32_WHITE, em(0.25f));
+    draw->AddImageRounded(c.textures.show(clip.path, clip.thumbnail, 0, true), p.min, p.max, {0, 0}, {1, 1}, IM_COL32_WHITE,
+                          em(0.25f));
   }
-  draw->AddText({at.x + pad, at.y + size.y - line - pad}, ImGui::GetColorU32(ImGuiCol_TextDisabled), shortened(clip.spec.prompt, size.x - 2 * pad).c_str());
+  draw->AddText({at.x + pad, at.y + size.y - line - pad}, ImGui::GetColorU32(ImGuiCol_TextDisabled),
+                shortened(clip.spec.prompt, size.x - 2 * pad).c_str());
 }
 
 }  // namespace
@@ -134,8 +138,10 @@ void queue_panel(const Context& c) {
   if (q.running) running_row(c, *q.running);
   failures(c);
   if (!q.pending.empty()) {
-    float rows = float(q.pending.size()) * (2 * ImGui::GetTextLineHeightWithSpacing() + ImGui::GetFrameHeightWithSpacing() + em(0.5f));
-    ImGui::BeginChild("##pending", {0, std::min(rows, ImGui::GetContentRegionAvail().y * 0.45f)}, false, ImGuiWindowFlags_NavFlattened);
+    float rows =
+        float(q.pending.size()) * (2 * ImGui::GetTextLineHeightWithSpacing() + ImGui::GetFrameHeightWithSpacing() + em(0.5f));
+    ImGui::BeginChild("##pending", {0, std::min(rows, ImGui::GetContentRegionAvail().y * 0.45f)}, false,
+                      ImGuiWindowFlags_NavFlattened);
     for (size_t i = 0; i < q.pending.size(); ++i) pending_row(c, q.pending[i], i == 0, i + 1 == q.pending.size());
     ImGui::EndChild();
   }

@@ -40,11 +40,12 @@ void memory_bar(const Context& c, float width) {
     part(0, e->weights_mb, shade(0.75f));
     part(e->weights_mb, e->weights_mb + e->activations_mb, shade(0.5f));
   }
-  std::string text = runs ? size_text(running->progress.mem_mb) + " of " + size_text(e->peak_mb) : size_text(e->peak_mb) + " needed";
+  std::string text = runs ? size_text(running->progress.mem_mb) + " in use" : size_text(e->peak_mb) + " needed";
   ImVec2 text_size = ImGui::CalcTextSize(text.c_str());
-  draw->AddText({at.x + (size.x - text_size.x) / 2, at.y + (size.y - text_size.y) / 2}, ImGui::GetColorU32(ImGuiCol_Text), text.c_str());
-  tip("memory of the job: weights " + size_text(e->weights_mb) + ", activations " + size_text(e->activations_mb) + ", decoding " + size_text(e->decode_mb) +
-      (e->tiled_decode ? " in tiles" : "") + "; this machine has " + size_text(e->available_mb));
+  draw->AddText({at.x + (size.x - text_size.x) / 2, at.y + (size.y - text_size.y) / 2}, ImGui::GetColorU32(ImGuiCol_Text),
+                text.c_str());
+  tip("memory of the job: weights " + size_text(e->weights_mb) + ", activations " + size_text(e->activations_mb) + ", decoding " +
+      size_text(e->decode_mb) + (e->tiled_decode ? " in tiles" : "") + "; this machine has " + size_text(e->available_mb));
 }
 
 }  // namespace
@@ -97,7 +98,8 @@ void status_bar(const Context& c) {
   if (running && running->progress.steps > 0 && width > em(50)) {
     ImGui::SameLine();
     ImGui::SetCursorPosY(ImGui::GetCursorPosY() + em(0.1f));
-    ImGui::ProgressBar(float(running->progress.step) / float(running->progress.steps), {em(10), ImGui::GetFrameHeight() - em(0.2f)}, "");
+    ImGui::ProgressBar(float(running->progress.step) / float(running->progress.steps),
+                       {em(10), ImGui::GetFrameHeight() - em(0.2f)}, "");
   }
   ImGui::SameLine(0, em(1.5f));
   const Notice& n = c.state.notice;

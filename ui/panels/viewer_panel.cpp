@@ -13,7 +13,8 @@ int64_t frame_at(const Clip& clip, double position) {
 }
 
 void empty_stage(const Context& c, ImVec2 at, ImVec2 box) {
-  std::string line = c.state.queue.running ? "The first picture comes with the first step." : "Your clip appears here. Press Render, or Ctrl+Enter.";
+  std::string line = c.state.queue.running ? "The first picture comes with the first step."
+                                           : "Your clip appears here. Press Render, or Ctrl+Enter.";
   ImVec2 size = ImGui::CalcTextSize(line.c_str(), nullptr, false, box.x);
   ImGui::GetWindowDrawList()->AddText(nullptr, 0, {at.x + (box.x - size.x) / 2, at.y + (box.y - size.y) / 2},
                                       ImGui::GetColorU32(ImGuiCol_TextDisabled), line.c_str(), nullptr, box.x);
@@ -49,9 +50,14 @@ void scrub(const Context& c) {
   if (named_button("play", v.playing && frames > 1 ? "Pause" : "Play")) c.press("play");
   ImGui::SameLine();
   ImGui::SetNextItemWidth(-1);
-  std::string format = frames > 0 ? "frame %d of " + std::to_string(frames - 1) + ",  " + clock_text(double(frame) / clip->fps) : "no clip";
-  if (ImGui::SliderInt("##scrub", &frame, 0, std::max(frames - 1, 1), format.c_str(), ImGuiSliderFlags_NoInput | ImGuiSliderFlags_AlwaysClamp))
-    c.act(Seek{double(frame) / clip->fps});
+  if (frames < 2) {
+    progress(0, {-1, 0}, frames ? "one frame" : "no clip");
+  } else {
+    std::string format = "frame %d of " + std::to_string(frames - 1) + ",  " + clock_text(double(frame) / clip->fps);
+    if (ImGui::SliderInt("##scrub", &frame, 0, frames - 1, format.c_str(),
+                         ImGuiSliderFlags_NoInput | ImGuiSliderFlags_AlwaysClamp))
+      c.act(Seek{double(frame) / clip->fps});
+  }
   ImGui::EndDisabled();
 }
 
@@ -78,7 +84,8 @@ void tools(const Context& c) {
   if (named_button("restore")) c.press("restore");
   ImGui::EndDisabled();
   if (!v.a) return;
-  std::string about = file_name(v.a_path) + "  " + std::to_string(v.a->width * v.a->reduced) + "x" + std::to_string(v.a->height * v.a->reduced);
+  std::string about =
+      file_name(v.a_path) + "  " + std::to_string(v.a->width * v.a->reduced) + "x" + std::to_string(v.a->height * v.a->reduced);
   ImGui::SameLine(0, em(1));
   float room = right - ImGui::GetCursorPosX();
   if (room > em(6)) ImGui::TextDisabled("%s", shortened(about, room).c_str());

@@ -33,9 +33,10 @@ bool load_fonts(float pixels) {
   // Latin, Greek, Cyrillic, punctuation, arrows, mathematical signs, geometric shapes.
   static const ImWchar kGlyphs[] = {0x20, 0x17f, 0x370, 0x52f, 0x2000, 0x206f, 0x2190, 0x22ff, 0x25a0, 0x25ff, 0x2680, 0x2685, 0};
   const char* named = std::getenv("ZOETROPE_FONT");
-  for (const char* path : {named ? named : "", "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
-                           "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf",
-                           "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"}) {
+  for (const char* path :
+       {named ? named : "", "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf",
+        "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"}) {
     if (*path && access(path, R_OK) == 0 && io.Fonts->AddFontFromFileTTF(path, pixels, nullptr, kGlyphs)) return true;
   }
   ImFontConfig config;
@@ -57,18 +58,22 @@ void set_style(bool light, float scale) {
   c[ImGuiCol_TextDisabled] = colour(p.faint);
   c[ImGuiCol_WindowBg] = colour(p.panel), c[ImGuiCol_ChildBg] = colour(p.panel, 0), c[ImGuiCol_PopupBg] = colour(p.panel);
   c[ImGuiCol_Border] = colour(p.line), c[ImGuiCol_BorderShadow] = colour(0, 0);
-  c[ImGuiCol_FrameBg] = colour(p.field), c[ImGuiCol_FrameBgHovered] = colour(p.raised), c[ImGuiCol_FrameBgActive] = colour(p.raised);
+  c[ImGuiCol_FrameBg] = colour(p.field), c[ImGuiCol_FrameBgHovered] = colour(p.raised),
+  c[ImGuiCol_FrameBgActive] = colour(p.raised);
   c[ImGuiCol_TitleBg] = c[ImGuiCol_TitleBgActive] = c[ImGuiCol_TitleBgCollapsed] = colour(p.back);
   c[ImGuiCol_MenuBarBg] = colour(p.back);
   c[ImGuiCol_ScrollbarBg] = colour(p.panel, 0), c[ImGuiCol_ScrollbarGrab] = colour(p.raised);
   c[ImGuiCol_ScrollbarGrabHovered] = c[ImGuiCol_ScrollbarGrabActive] = colour(p.faint);
   c[ImGuiCol_CheckMark] = c[ImGuiCol_SliderGrab] = c[ImGuiCol_SliderGrabActive] = colour(p.accent);
-  c[ImGuiCol_Button] = colour(p.field), c[ImGuiCol_ButtonHovered] = colour(p.raised), c[ImGuiCol_ButtonActive] = colour(p.accent, 0.7f);
-  c[ImGuiCol_Header] = colour(p.accent, 0.35f), c[ImGuiCol_HeaderHovered] = colour(p.raised), c[ImGuiCol_HeaderActive] = colour(p.accent, 0.5f);
+  c[ImGuiCol_Button] = colour(p.field), c[ImGuiCol_ButtonHovered] = colour(p.raised),
+  c[ImGuiCol_ButtonActive] = colour(p.accent, 0.7f);
+  c[ImGuiCol_Header] = colour(p.accent, 0.35f), c[ImGuiCol_HeaderHovered] = colour(p.raised),
+  c[ImGuiCol_HeaderActive] = colour(p.accent, 0.5f);
   c[ImGuiCol_Separator] = colour(p.line), c[ImGuiCol_SeparatorHovered] = c[ImGuiCol_SeparatorActive] = colour(p.accent);
   c[ImGuiCol_ResizeGrip] = c[ImGuiCol_ResizeGripHovered] = c[ImGuiCol_ResizeGripActive] = colour(p.raised);
   c[ImGuiCol_Tab] = colour(p.field), c[ImGuiCol_TabHovered] = colour(p.raised), c[ImGuiCol_TabActive] = colour(p.accent, 0.6f);
-  c[ImGuiCol_PlotHistogram] = c[ImGuiCol_PlotHistogramHovered] = c[ImGuiCol_PlotLines] = c[ImGuiCol_PlotLinesHovered] = colour(p.accent);
+  c[ImGuiCol_PlotHistogram] = c[ImGuiCol_PlotHistogramHovered] = c[ImGuiCol_PlotLines] = c[ImGuiCol_PlotLinesHovered] =
+      colour(p.accent);
   c[ImGuiCol_TableHeaderBg] = colour(p.field), c[ImGuiCol_TableBorderStrong] = c[ImGuiCol_TableBorderLight] = colour(p.line);
   c[ImGuiCol_TableRowBg] = colour(0, 0), c[ImGuiCol_TableRowBgAlt] = colour(p.field, 0.4f);
   c[ImGuiCol_TextSelectedBg] = colour(p.accent, 0.45f), c[ImGuiCol_DragDropTarget] = colour(p.accent);
@@ -85,17 +90,28 @@ void map_keys() {
     ImGuiKey key;
     int code;
   };
-  const Pair kPairs[] = {{ImGuiKey_Tab, GLFW_KEY_TAB},           {ImGuiKey_LeftArrow, GLFW_KEY_LEFT},
-                         {ImGuiKey_RightArrow, GLFW_KEY_RIGHT},  {ImGuiKey_UpArrow, GLFW_KEY_UP},
-                         {ImGuiKey_DownArrow, GLFW_KEY_DOWN},    {ImGuiKey_PageUp, GLFW_KEY_PAGE_UP},
-                         {ImGuiKey_PageDown, GLFW_KEY_PAGE_DOWN}, {ImGuiKey_Home, GLFW_KEY_HOME},
-                         {ImGuiKey_End, GLFW_KEY_END},           {ImGuiKey_Insert, GLFW_KEY_INSERT},
-                         {ImGuiKey_Delete, GLFW_KEY_DELETE},     {ImGuiKey_Backspace, GLFW_KEY_BACKSPACE},
-                         {ImGuiKey_Space, GLFW_KEY_SPACE},       {ImGuiKey_Enter, GLFW_KEY_ENTER},
-                         {ImGuiKey_Escape, GLFW_KEY_ESCAPE},     {ImGuiKey_KeyPadEnter, GLFW_KEY_KP_ENTER},
-                         {ImGuiKey_A, GLFW_KEY_A},               {ImGuiKey_C, GLFW_KEY_C},
-                         {ImGuiKey_V, GLFW_KEY_V},               {ImGuiKey_X, GLFW_KEY_X},
-                         {ImGuiKey_Y, GLFW_KEY_Y},               {ImGuiKey_Z, GLFW_KEY_Z}};
+  const Pair kPairs[] = {{ImGuiKey_Tab, GLFW_KEY_TAB},
+                         {ImGuiKey_LeftArrow, GLFW_KEY_LEFT},
+                         {ImGuiKey_RightArrow, GLFW_KEY_RIGHT},
+                         {ImGuiKey_UpArrow, GLFW_KEY_UP},
+                         {ImGuiKey_DownArrow, GLFW_KEY_DOWN},
+                         {ImGuiKey_PageUp, GLFW_KEY_PAGE_UP},
+                         {ImGuiKey_PageDown, GLFW_KEY_PAGE_DOWN},
+                         {ImGuiKey_Home, GLFW_KEY_HOME},
+                         {ImGuiKey_End, GLFW_KEY_END},
+                         {ImGuiKey_Insert, GLFW_KEY_INSERT},
+                         {ImGuiKey_Delete, GLFW_KEY_DELETE},
+                         {ImGuiKey_Backspace, GLFW_KEY_BACKSPACE},
+                         {ImGuiKey_Space, GLFW_KEY_SPACE},
+                         {ImGuiKey_Enter, GLFW_KEY_ENTER},
+                         {ImGuiKey_Escape, GLFW_KEY_ESCAPE},
+                         {ImGuiKey_KeyPadEnter, GLFW_KEY_KP_ENTER},
+                         {ImGuiKey_A, GLFW_KEY_A},
+                         {ImGuiKey_C, GLFW_KEY_C},
+                         {ImGuiKey_V, GLFW_KEY_V},
+                         {ImGuiKey_X, GLFW_KEY_X},
+                         {ImGuiKey_Y, GLFW_KEY_Y},
+                         {ImGuiKey_Z, GLFW_KEY_Z}};
   for (const Pair& p : kPairs) io.KeyMap[p.key] = p.code;
 }
 

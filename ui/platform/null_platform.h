@@ -20,6 +20,7 @@ class NullPlatform final : public Platform {
   void begin_frame() override;
   void end_frame() override;
   void set_look(bool light, double scale) override;
+  void ignore_mouse() override {}
   bool visible() const override { return true; }
   bool close_asked() override { return false; }
   std::vector<std::string> take_dropped() override { return {}; }

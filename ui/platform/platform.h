@@ -28,8 +28,10 @@ class Platform : public Textures {
   virtual void end_frame() = 0;
   // Fonts, colours and sizes; not between begin_frame and end_frame.
   virtual void set_look(bool light, double scale) = 0;
-  virtual bool visible() const = 0;    // false while it is minimised
-  virtual bool close_asked() = 0;  // once for each time
+  // Input comes from a script: where the pointer happens to lie must not show.
+  virtual void ignore_mouse() = 0;
+  virtual bool visible() const = 0;  // false while it is minimised
+  virtual bool close_asked() = 0;    // once for each time
   virtual std::vector<std::string> take_dropped() = 0;
   virtual double screen_scale() const = 0;  // of the screen's dots per inch, 1 = 96
   virtual int width() const = 0;

@@ -1,8 +1,9 @@
-#include <imgui.h>
 #include <backends/imgui_impl_glfw.h>
 #include <backends/imgui_impl_opengl3.h>
+#include <imgui.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <map>
 #include <utility>
 
@@ -24,6 +25,7 @@ struct Gl {
   decltype(&glPixelStorei) pixel_store = nullptr;
   decltype(&glReadPixels) read_pixels = nullptr;
   decltype(&glViewport) viewport = nullptr;
+  decltype(&glClearColor) clear_color = nullptr;
   decltype(&glClear) clear = nullptr;
 
   bool load() {
@@ -33,7 +35,8 @@ struct Gl {
     };
     return get(gen_textures, "glGenTextures") && get(delete_textures, "glDeleteTextures") && get(bind_texture, "glBindTexture") &&
            get(tex_parameter, "glTexParameteri") && get(tex_image, "glTexImage2D") && get(pixel_store, "glPixelStorei") &&
-           get(read_pixels, "glReadPixels") && get(viewport, "glViewport") && get(clear, "glClear");
+           get(read_pixels, "glReadPixels") && get(viewport, "glViewport") && get(clear_color, "glClearColor") &&
+           get(clear, "glClear");
   }
 };
 
@@ -94,7 +97,8 @@ class Window final : public Platform {
       gl_.tex_parameter(GL_TEXTURE_2D, GL_TEXTURE_WRAP_S, kClampToEdge);
       gl_.tex_parameter(GL_TEXTURE_2D, GL_TEXTURE_WRAP_T, kClampToEdge);
       gl_.pixel_store(GL_UNPACK_ALIGNMENT, 1);
-      gl_.tex_image(GL_TEXTURE_2D, 0, GL_RGB, GLsizei(clip->width), GLsizei(clip->height), 0, GL_RGB, GL_UNSIGNED_BYTE, clip->frame(frame));
+      gl_.tex_image(GL_TEXTURE_2D, 0, GL_RGB, GLsizei(clip->width), GLsizei(clip->height), 0, GL_RGB, GL_UNSIGNED_BYTE,
+                    clip->frame(frame));
       t.clip = clip, t.frame = frame;
     }
     return reinterpret_cast<void*>(uintptr_t(t.name));
@@ -117,17 +121,22 @@ class Window final : public Platform {
     load_fonts(kTextPixels * float(scale));
     ImGui_ImplOpenGL3_CreateFontsTexture();
   }
+  void ignore_mouse() override { no_mouse_ = true; }
   bool visible() const override { return glfwGetWindowAttrib(window_, GLFW_ICONIFIED) == 0; }
 
   void begin_frame() override {
     ImGui_ImplOpenGL3_NewFrame();
     ImGui_ImplGlfw_NewFrame();
+    if (no_mouse_) ImGui::GetIO().MousePos = {-FLT_MAX, -FLT_MAX};
     ImGui::NewFrame();
   }
   void end_frame() override {
     ImGui::Render();
     glfwGetFramebufferSize(window_, &pixels_w_, &pixels_h_);
     gl_.viewport(0, 0, pixels_w_, pixels_h_);
+    // The panels have no ground of their own: on a machine without a graphics card filling the window is what a frame costs.
+    const ImVec4& ground = ImGui::GetStyle().Colors[ImGuiCol_WindowBg];
+    gl_.clear_color(ground.x, ground.y, ground.z, 1);
     gl_.clear(GL_COLOR_BUFFER_BIT);
     ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
     glfwSwapBuffers(window_);
@@ -186,7 +195,7 @@ class Window final : public Platform {
   Library library_;
   Gl gl_;
   GLFWwindow* window_ = nullptr;
-  bool context_ = false, input_ = false, drawing_ = false;
+  bool no_mouse_ = false, context_ = false, input_ = false, drawing_ = false;
   int pixels_w_ = 0, pixels_h_ = 0;
   std::map<std::string, Texture> textures_;
   std::vector<std::string> dropped_;

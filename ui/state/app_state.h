@@ -63,21 +63,22 @@ struct Viewer {
   Clip a, b;  // the clip, and the one it is compared with
   std::string a_path, b_path;
   bool show_live = false, playing = true, comparing = false;
-  double position = 0;  // seconds into the clip
-  float wipe = 0.5f;    // share of the width that shows A
+  double position = 0;   // seconds into the clip
+  double untouched = 0;  // seconds since the user did something
+  float wipe = 0.5f;     // share of the width that shows A
 };
 
 enum class CellColour : uint8_t { density, recall, time };
 
 struct Inspector {
-  std::map<int64_t, AttentionTable> tables;                                    // by step
-  std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> maps;          // by step, layer, head
-  int64_t step = 0;       // shown
-  bool follow = true;     // go on to each new step
+  std::map<int64_t, AttentionTable> tables;                            // by step
+  std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> maps;  // by step, layer, head
+  int64_t step = 0;                                                    // shown
+  bool follow = true;                                                  // go on to each new step
   CellColour colour = CellColour::density;
   int64_t layer = 0, head = 0;
-  int64_t query = -1;     // selected query block; negative = none
-  bool sample = false;    // made-up data, to show what the panel looks like
+  int64_t query = -1;   // selected query block; negative = none
+  bool sample = false;  // made-up data, to show what the panel looks like
 };
 
 struct Notice {

@@ -60,7 +60,8 @@ const Button* find_button(std::string_view name) {
 
 std::string chord_text(const Chord& chord) {
   if (chord.key == Chord::none) return "";
-  constexpr std::string_view kNames[] = {"Enter", "Space", "Left", "Right", "Home", "End", "Esc", "Del", "F1", "+", "-", "Up", "Down"};
+  constexpr std::string_view kNames[] = {"Enter", "Space", "Left", "Right", "Home", "End", "Esc",
+                                         "Del",   "F1",    "+",    "-",     "Up",   "Down"};
   std::string text = chord.ctrl ? "Ctrl+" : "";
   if (chord.shift) text += "Shift+";
   return text + (chord.key >= Chord::enter ? std::string(kNames[chord.key - Chord::enter]) : std::string(1, char(chord.key)));

@@ -23,6 +23,6 @@ struct Button {
 
 std::span<const Button> buttons();
 const Button* find_button(std::string_view name);  // case does not matter
-std::string chord_text(const Chord& chord);         // "Ctrl+Enter"
+std::string chord_text(const Chord& chord);        // "Ctrl+Enter"
 
 }  // namespace zt::ui

@@ -61,8 +61,7 @@ void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& eff
   constexpr size_t kRemembered = 500;
   if (s.step_seconds.size() >= kRemembered) s.step_seconds.clear();
   auto denoising = r.seconds.find("denoising"), decoding = r.seconds.find("decoding");
-  if (denoising != r.seconds.end() && r.spec.steps > 0)
-    s.step_seconds[key] = denoising->second / double(r.spec.steps);
+  if (denoising != r.seconds.end() && r.spec.steps > 0) s.step_seconds[key] = denoising->second / double(r.spec.steps);
   if (decoding != r.seconds.end()) s.step_seconds[key + " decode"] = decoding->second;
   if (r.files.empty()) return;
   s.gallery.clips.insert(s.gallery.clips.begin(), ClipEntry{r.files.back(), r.spec, nullptr});

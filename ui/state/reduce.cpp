@@ -181,7 +181,7 @@ struct AnswerReducer {
 
 struct InputReducer {
   AppState& s;
-  Effects operator()(const Action& a) const { return std::visit(ActionReducer{s}, a); }
+  Effects operator()(const Action& a) const { return s.viewer.untouched = 0, std::visit(ActionReducer{s}, a); }
   Effects operator()(const Event& e) const { return take_event(s, e); }
   Effects operator()(const DeskAnswer& a) const { return std::visit(AnswerReducer{s}, a); }
   Effects operator()(const Submitted& a) const { return take_submitted(s, a); }

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "ui/state/reduce.h"
 #include "ui/state/parts.h"
+#include "ui/state/reduce.h"
 
 namespace zt::ui {
 namespace {

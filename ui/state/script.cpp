@@ -50,9 +50,12 @@ Problem parse_open(std::string_view name, ScriptLine& line) {
     std::string_view name;
     Action action;
   };
-  const Named kPanels[] = {{"create", OpenPanel{Panel::create}},       {"viewer", OpenPanel{Panel::viewer}},
-                           {"queue", OpenPanel{Panel::queue}},         {"gallery", OpenPanel{Panel::queue}},
-                           {"attention", OpenPanel{Panel::attention}}, {"inspector", OpenPanel{Panel::attention}},
+  const Named kPanels[] = {{"create", OpenPanel{Panel::create}},
+                           {"viewer", OpenPanel{Panel::viewer}},
+                           {"queue", OpenPanel{Panel::queue}},
+                           {"gallery", OpenPanel{Panel::queue}},
+                           {"attention", OpenPanel{Panel::attention}},
+                           {"inspector", OpenPanel{Panel::attention}},
                            {"keys", Press{"keys"}}};
   std::vector<std::string> known;
   for (const Named& n : kPanels) {

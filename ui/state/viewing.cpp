@@ -26,7 +26,7 @@ void show_clip(AppState& s, const ClipLoaded& answer) {
   // The clip before is what one compares with next.
   if (!v.comparing && v.a && v.a_path != answer.path) v.b = v.a, v.b_path = v.a_path;
   v.a = answer.clip, v.a_path = answer.path;
-  v.show_live = false, v.position = 0, v.playing = true;
+  v.show_live = false, v.position = 0, v.untouched = 0, v.playing = true;
   s.gallery.selected = answer.path;
 }
 
@@ -52,7 +52,12 @@ void step_frame(AppState& s, int64_t by) {
 void let_pass(AppState& s, double seconds) {
   double length = length_s(moving_clip(s.viewer));
   if (!s.viewer.playing || length <= 0) return;
-  s.viewer.position = std::fmod(s.viewer.position + std::clamp(seconds, 0., 1.), length);
+  seconds = std::clamp(seconds, 0., 1.);
+  s.viewer.position = std::fmod(s.viewer.position + seconds, length);
+  // A clip left to itself comes to rest: a window nobody uses should cost nothing.
+  constexpr double kPatience = 20, kLoops = 3;
+  s.viewer.untouched += seconds;
+  if (s.viewer.untouched > std::max(kPatience, kLoops * length) && !s.queue.running) s.viewer.playing = false;
 }
 
 bool animated(const AppState& s) {

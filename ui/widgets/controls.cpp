@@ -55,12 +55,22 @@ void tip(std::string_view text) {
   ImGui::EndTooltip();
 }
 
-void row_label(const char* text, const char* help) {
+void progress(float share, ImVec2 size, const std::string& text) {
+  ImVec2 at = ImGui::GetCursorScreenPos();
+  ImGui::ProgressBar(share, size, "");
+  ImVec2 max = ImGui::GetItemRectMax();
+  std::string shown = shortened(text, max.x - at.x);
+  ImVec2 extent = ImGui::CalcTextSize(shown.c_str());
+  ImGui::GetWindowDrawList()->AddText({(at.x + max.x - extent.x) / 2, (at.y + max.y - extent.y) / 2},
+                                      ImGui::GetColorU32(ImGuiCol_Text), shown.c_str());
+}
+
+void row_label(const char* text, const char* help, float column) {
   ImGui::AlignTextToFramePadding();
   float left = ImGui::GetCursorPosX();
   ImGui::TextDisabled("%s", text);
   tip(help);
-  ImGui::SameLine(std::max(left + em(6), ImGui::GetItemRectMax().x - ImGui::GetWindowPos().x + em(0.5f)));
+  ImGui::SameLine(left + (column > 0 ? column : em(6)));
   ImGui::SetNextItemWidth(-1);
 }
 
@@ -111,7 +121,8 @@ std::string shortened(std::string_view text, float width) {
   if (text.size() <= kMost && ImGui::CalcTextSize(out.c_str()).x <= width) return out;
   float dots = ImGui::CalcTextSize("...").x;
   const char* rest = nullptr;
-  ImGui::GetFont()->CalcTextSizeA(ImGui::GetFontSize(), std::max(width - dots, 0.f), 0, out.data(), out.data() + out.size(), &rest);
+  ImGui::GetFont()->CalcTextSizeA(ImGui::GetFontSize(), std::max(width - dots, 0.f), 0, out.data(), out.data() + out.size(),
+                                  &rest);
   return out.substr(0, size_t(rest - out.data())) + "...";
 }
 
@@ -140,8 +151,8 @@ bool prompt_box(const char* id, const std::string& now, ImVec2 size, std::string
                 ImGui::GetStyle().ScrollbarSize - em(0.3f);
   std::string text = now;
   wrap_in_place(text.data(), text.size(), width);
-  bool edited = ImGui::InputTextMultiline(id, &text, size, ImGuiInputTextFlags_CallbackEdit | ImGuiInputTextFlags_NoHorizontalScroll,
-                                          rewrap, &width);
+  bool edited = ImGui::InputTextMultiline(
+      id, &text, size, ImGuiInputTextFlags_CallbackEdit | ImGuiInputTextFlags_NoHorizontalScroll, rewrap, &width);
   if (!edited) return false;
   std::replace(text.begin(), text.end(), '\n', ' ');
   out = std::move(text);

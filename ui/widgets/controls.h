@@ -14,11 +14,13 @@ namespace zt::ui {
 // What is being typed into a box and not taken yet, by the box's ImGui number.
 using Drafts = std::map<ImGuiID, std::string>;
 
-float em(float n);                                  // n font heights
-void heading(const char* text);                     // of a section
-void row_label(const char* text, const char* help);  // left column; the control follows on the same line, full width
-void tip(std::string_view text);                    // tooltip of the item before, wrapped
-ImVec4 error_colour();                               // readable on light and dark
+float em(float n);               // n font heights
+void heading(const char* text);  // of a section
+// Left column; the control follows on the same line, full width. `column` = width of the labels, 0 = the usual one.
+void row_label(const char* text, const char* help, float column = 0);
+void progress(float share, ImVec2 size, const std::string& text);
+void tip(std::string_view text);  // tooltip of the item before, wrapped
+ImVec4 error_colour();            // readable on light and dark
 ImVec4 warning_colour();
 void wrapped(const ImVec4& colour, const std::string& text);
 bool primary_button(const char* label, ImVec2 size, bool enabled = true);

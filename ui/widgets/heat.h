@@ -12,7 +12,7 @@
 namespace zt::ui {
 
 // 0 = dark violet, 1 = yellow; values outside are cut, what is not a number is the lowest.
-uint32_t heat_rgb(float value);               // 0xrrggbb
+uint32_t heat_rgb(float value);  // 0xrrggbb
 ImU32 heat_colour(float value, float alpha = 1);
 
 // Colours for values in [low, high]; `low` and `high` stand at the ends of the bar.

@@ -13,7 +13,8 @@ Placed fit(ImVec2 at, ImVec2 box, int64_t width, int64_t height) {
   return {min, {min.x + size.x, min.y + size.y}};
 }
 
-void wipe_picture(Textures& textures, const Clip& a, int64_t frame_a, const Clip& b, int64_t frame_b, float share, const Placed& p) {
+void wipe_picture(Textures& textures, const Clip& a, int64_t frame_a, const Clip& b, int64_t frame_b, float share,
+                  const Placed& p) {
   ImDrawList* draw = ImGui::GetWindowDrawList();
   float cut = b ? share : 1, x = p.min.x + p.width() * cut;
   // Large pixels are shown as pixels once they are larger than a text line: then one looks at pixels.

@@ -1,8 +1,10 @@
-#include "app/engine/short_spins.h"
+#include "app/engine/process.h"
 
 #include <unistd.h>
 
 #include <cstdlib>
+
+#include "app/media/av.h"
 
 namespace zt {
 
@@ -11,5 +13,7 @@ void restart_with_short_spins(char** argv) {
   setenv("GOMP_SPINCOUNT", "1000", 1);
   execv("/proc/self/exe", argv);
 }
+
+void quiet_libraries() { quiet_ffmpeg(); }
 
 }  // namespace zt
