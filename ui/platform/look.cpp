@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <initializer_list>
+#include <string>
+#include <vector>
 
 #define GLFW_INCLUDE_NONE
 #include <GLFW/glfw3.h>
@@ -33,11 +34,13 @@ bool load_fonts(float pixels) {
   // Latin, Greek, Cyrillic, punctuation, arrows, mathematical signs, geometric shapes.
   static const ImWchar kGlyphs[] = {0x20, 0x17f, 0x370, 0x52f, 0x2000, 0x206f, 0x2190, 0x22ff, 0x25a0, 0x25ff, 0x2680, 0x2685, 0};
   const char* named = std::getenv("ZOETROPE_FONT");
-  for (const char* path :
-       {named ? named : "", "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
-        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf",
-        "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"}) {
-    if (*path && access(path, R_OK) == 0 && io.Fonts->AddFontFromFileTTF(path, pixels, nullptr, kGlyphs)) return true;
+  std::vector<std::string> files = {"/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
+                                    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf",
+                                    "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
+                                    "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"};
+  if (named && *named) files = {named};
+  for (const std::string& file : files) {
+    if (access(file.c_str(), R_OK) == 0 && io.Fonts->AddFontFromFileTTF(file.c_str(), pixels, nullptr, kGlyphs)) return true;
   }
   ImFontConfig config;
   config.SizePixels = pixels;
@@ -52,7 +55,7 @@ void set_style(bool light, float scale) {
   style.WindowRounding = 0, style.FrameRounding = 5, style.GrabRounding = 5, style.PopupRounding = 6, style.ChildRounding = 6;
   style.ScrollbarRounding = 6, style.TabRounding = 5;
   style.WindowBorderSize = 0, style.FrameBorderSize = light ? 1.f : 0.f, style.PopupBorderSize = 1, style.ChildBorderSize = 0;
-  style.ScrollbarSize = 11, style.GrabMinSize = 11, style.WindowMinSize = {1, 1};
+  style.ScrollbarSize = 11, style.GrabMinSize = 11;
   ImVec4* c = style.Colors;
   for (int i = 0; i < ImGuiCol_COUNT; ++i) c[i] = colour(p.text);
   c[ImGuiCol_TextDisabled] = colour(p.faint);
@@ -80,7 +83,7 @@ void set_style(bool light, float scale) {
   c[ImGuiCol_NavHighlight] = colour(p.accent), c[ImGuiCol_NavWindowingHighlight] = colour(p.accent);
   c[ImGuiCol_NavWindowingDimBg] = c[ImGuiCol_ModalWindowDimBg] = colour(0, 0.5f);
   style.ScaleAllSizes(scale);
-  style.FrameBorderSize = light ? 1.f : 0.f, style.PopupBorderSize = 1;
+  style.FrameBorderSize = light ? 1.f : 0.f, style.PopupBorderSize = 1, style.WindowMinSize = {1, 1};
   ImGui::GetStyle() = style;
 }
 

@@ -5,7 +5,7 @@
 
 namespace zt::ui {
 
-// A text font of the system with its size in pixels; ImGui's own when there is none (then false).
+// The font file of ZOETROPE_FONT, else a text font of the system; ImGui's own when there is none (then false).
 bool load_fonts(float pixels);
 void set_style(bool light, float scale);
 // Key numbers are GLFW's: letters and digits are their ASCII codes.

@@ -67,7 +67,8 @@ class Window final : public Platform {
     glfwWindowHint(GLFW_SCALE_TO_MONITOR, GLFW_TRUE);
     glfwWindowHintString(GLFW_X11_CLASS_NAME, "zoetrope-desktop");
     window_ = glfwCreateWindow(w, h, title.c_str(), nullptr, nullptr);
-    if (!window_) return reason("no OpenGL 3") + "; install a driver (libgl1-mesa-dri draws without a graphics card)";
+    if (!window_)
+      return reason("no context") + "; it needs OpenGL 3: install a driver (libgl1-mesa-dri draws without a graphics card)";
     glfwMakeContextCurrent(window_);
     constexpr int kLeastWidth = 320, kLeastHeight = 200;
     glfwSetWindowSizeLimits(window_, kLeastWidth, kLeastHeight, GLFW_DONT_CARE, GLFW_DONT_CARE);

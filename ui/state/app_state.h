@@ -54,6 +54,7 @@ struct Queue {
 struct Gallery {
   std::vector<ClipEntry> clips;  // newest first
   std::string selected;          // path
+  int64_t last_number = 0;       // highest one in the names of clips, so far
   bool listed = false;           // the folder has been looked at: names of new clips can be chosen
 };
 

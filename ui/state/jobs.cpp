@@ -24,22 +24,8 @@ std::string slug(std::string_view prompt) {
   return out.empty() ? "clip" : out;
 }
 
-// The number before the extension: "a-cat-0007.mp4" -> 7.
-int64_t clip_number(const std::string& path) {
-  size_t dot = path.rfind('.'), dash = path.rfind('-', dot);
-  int64_t n = 0;
-  if (dot == std::string::npos || dash == std::string::npos) return 0;
-  auto [end, error] = std::from_chars(path.data() + dash + 1, path.data() + dot, n);
-  return error == std::errc() && end == path.data() + dot && n < 1000000000 ? n : 0;
-}
-
-std::string new_output(const AppState& s, const JobSpec& spec) {
-  int64_t last = 0;
-  for (const ClipEntry& c : s.gallery.clips) last = std::max(last, clip_number(c.path));
-  for (const PendingJob& p : s.queue.pending) last = std::max(last, clip_number(p.spec.output));
-  for (const FinishedJob& f : s.queue.finished) last = std::max(last, clip_number(f.result.spec.output));
-  if (s.queue.running) last = std::max(last, clip_number(s.queue.running->spec.output));
-  std::string number = std::to_string(last + 1);
+std::string new_output(AppState& s, const JobSpec& spec) {
+  std::string number = std::to_string(++s.gallery.last_number);
   if (number.size() < 4) number.insert(0, 4 - number.size(), '0');
   return s.output_folder + "/" + slug(spec.prompt) + "-" + number + ".mp4";
 }
@@ -70,6 +56,15 @@ void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& eff
 }
 
 }  // namespace
+
+void note_clip_name(AppState& s, const std::string& path) {
+  size_t dot = path.rfind('.'), dash = path.rfind('-', dot);
+  int64_t n = 0;
+  if (dot == std::string::npos || dash == std::string::npos) return;
+  auto [end, error] = std::from_chars(path.data() + dash + 1, path.data() + dot, n);
+  constexpr int64_t kMost = 1000000000;  // beyond that it is not one of ours
+  if (error == std::errc() && end == path.data() + dot && n < kMost) s.gallery.last_number = std::max(s.gallery.last_number, n);
+}
 
 Effects render(AppState& s) {
   if (!s.form.seed_locked) roll_seed(s);

@@ -19,6 +19,8 @@ void take_defaults(AppState& state, const ModelDescribed& answer);
 // jobs.cpp
 Effects render(AppState& state);
 Effects start_next(AppState& state);
+// "a-cat-0007.mp4": new names go on from 8.
+void note_clip_name(AppState& state, const std::string& path);
 Effects cancel(AppState& state, uint64_t id);
 void move_job(AppState& state, const Move& action);
 void duplicate_job(AppState& state, uint64_t id);

@@ -156,7 +156,10 @@ struct AnswerReducer {
     if (!a.problem.empty()) say(s, Notice::Kind::error, a.problem);
     s.gallery.clips = a.clips;
     Effects effects;
-    for (const ClipEntry& c : a.clips) effects.push_back(DeskRequest(LoadThumbnail{c.path}));
+    for (const ClipEntry& c : a.clips) {
+      note_clip_name(s, c.path);
+      effects.push_back(DeskRequest(LoadThumbnail{c.path}));
+    }
     for (Effect& e : start_next(s)) effects.push_back(std::move(e));
     return effects;
   }
@@ -204,7 +207,10 @@ AppState initial_state(std::vector<MethodInfo> methods, const WindowState& kept,
   s.form.seed_locked = kept.seed_locked;
   s.light = kept.light, s.inspector_open = kept.inspector, s.text_scale = kept.text_scale;
   s.output_folder = kept.output_folder, s.recent_models = kept.recent_models, s.step_seconds = kept.step_seconds;
-  for (const JobSpec& spec : kept.pending) s.queue.pending.push_back({s.queue.next_id++, spec});
+  for (const JobSpec& spec : kept.pending) {
+    note_clip_name(s, spec.output);
+    s.queue.pending.push_back({s.queue.next_id++, spec});
+  }
   s.random = random;
   return s;
 }
