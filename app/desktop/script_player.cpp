@@ -49,8 +49,10 @@ bool ScriptPlayer::play(const Stage& stage) {
     return p.empty() || fail(line, p);
   }
   if (line.verb != Verb::act) return true;
+  const ui::Notice before = stage.state.notice;  // an older complaint is not this line's
   stage.act(line.action);
-  if (stage.state.notice.kind == ui::Notice::Kind::error) return fail(line, stage.state.notice.text);
+  const ui::Notice& now = stage.state.notice;
+  if (now.kind == ui::Notice::Kind::error && (before.kind != now.kind || before.text != now.text)) return fail(line, now.text);
   return true;
 }
 

@@ -1,9 +1,10 @@
 // What a job shows to whoever watches it: a coarse picture of the clip to come and the attention of each step.
 #pragma once
 
-#include <functional>
-#include <vector>
+#include <optional>
+#include <string>
 
+#include "app/engine/latent_colours.h"
 #include "app/session/events.h"
 #include "model/pipeline/text_to_video.h"
 
@@ -24,11 +25,9 @@ class PreviewMaker {
   Clip make(TextToVideo& pipeline, const StepInfo& info, double fps, const ExecContext& ctx);
 
  private:
-  Status fit(TextToVideo& pipeline, const ExecContext& ctx);
-  Status decode(TextToVideo& pipeline, const StepInfo& info, ClipFrames& clip, const ExecContext& ctx) const;
-  void map(const StepInfo& info, ClipFrames& clip) const;
-  std::string fitted_;              // root of the model that map_ belongs to
-  std::vector<float> map_;          // [z + 1, 3]: weights of the channels, then the constant; empty = none
+  Clip decode(TextToVideo& pipeline, const StepInfo& info, const ExecContext& ctx) const;
+  std::string fitted_;  // root of the model that colours_ belongs to
+  std::optional<LatentColours> colours_;
   double spent_s_ = 0, job_s_ = 0;  // on previews, on steps
 };
 

@@ -66,7 +66,9 @@ bool pressed(const Chord& chord) {
 void shortcuts(const Context& c) {
   const ImGuiIO& io = ImGui::GetIO();
   for (const Button& b : buttons()) {
-    if (!pressed(b.key) && !pressed(b.second)) continue;
+    // Space and arrows belong to the control that the keyboard has walked to.
+    bool walking = io.NavVisible && !b.key.ctrl && !b.while_typing;
+    if ((walking || !pressed(b.key)) && !pressed(b.second)) continue;
     // Escape first ends what is being typed; plain keys belong to a control that is in use.
     bool typing = io.WantTextInput || (ImGui::IsAnyItemActive() && !b.key.ctrl);
     if (typing && !b.while_typing) continue;
@@ -101,7 +103,9 @@ void keys_dialog(const Context& c) {
   if (!begin_dialog("Keys", c.state.dialog == Dialog::keys)) return;
   for (const Button& b : buttons()) {
     if (b.key.key == Chord::none) continue;
-    ImGui::TextUnformatted(chord_text(b.key).c_str());
+    std::string second =
+        b.second.key >= ' ' && b.second.key < Chord::enter && !b.second.ctrl ? " or " + chord_text(b.second) : "";
+    ImGui::TextUnformatted((chord_text(b.key) + second).c_str());
     ImGui::SameLine(em(9));
     ImGui::TextDisabled("%s", b.help.data());
   }

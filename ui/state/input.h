@@ -45,9 +45,6 @@ struct OpenClip {
   std::string path;
   bool as_b = false;
 };
-struct RestoreFrom {
-  std::string path;
-};  // settings of a clip or side file
 struct RestoreSpec {
   JobSpec spec;
   bool seed_only = false;
@@ -92,11 +89,10 @@ struct AskToClose {};
 struct AnswerClose {
   bool close = false;
 };
-struct DismissNotice {};
 
 using Action = std::variant<SetField, SetMethod, SetParameter, SetAspect, Press, OpenPanel, Cancel, Move, Duplicate, Edit,
-                            OpenClip, RestoreFrom, RestoreSpec, DropPaths, Seek, SetWipe, PickStep, PickCell, PickQuery, ColourBy,
-                            AddPin, RemovePin, SavePlan, SetTextScale, SetOutputFolder, AskToClose, AnswerClose, DismissNotice>;
+                            OpenClip, RestoreSpec, DropPaths, Seek, SetWipe, PickStep, PickCell, PickQuery, ColourBy, AddPin,
+                            RemovePin, SavePlan, SetTextScale, SetOutputFolder, AskToClose, AnswerClose>;
 
 // --- what comes back ---
 struct Submitted {

@@ -55,7 +55,6 @@ struct ActionReducer {
     if (!a.as_b) s.gallery.selected = a.path;
     return {DeskRequest(LoadClip{a.path, a.as_b ? 1 : 0})};
   }
-  Effects operator()(const RestoreFrom& a) const { return {DeskRequest(ReadSettings{a.path})}; }
   Effects operator()(const RestoreSpec& a) const {
     if (!a.seed_only) return load_form(s, a.spec);
     s.form.spec.seed = a.spec.seed, s.form.seed_locked = true;
@@ -91,7 +90,6 @@ struct ActionReducer {
   }
   Effects operator()(const AskToClose&) const { return close(s), Effects(); }
   Effects operator()(const AnswerClose& a) const { return s.dialog = Dialog::none, s.quit = a.close, Effects(); }
-  Effects operator()(const DismissNotice&) const { return s.notice = {}, Effects(); }
 };
 
 Effects press(AppState& s, std::string_view name) {

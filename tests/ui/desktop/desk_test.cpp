@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <numeric>
 #include <thread>
 
 #include "app/desktop/kept_files.h"
 #include "app/engine/desk.h"
 #include "app/engine/engine.h"
+#include "app/engine/latent_colours.h"
 #include "app/engine/process.h"
 #include "app/engine/runners.h"
 #include "app/session/job_text.h"
@@ -155,6 +157,84 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   EXPECT_EQ(list.clips.size(), 2u);
   EXPECT_NE(ask<ThumbnailLoaded>(LoadThumbnail{folder / "w.mp4"}).thumbnail, nullptr);
   EXPECT_EQ(ask<ThumbnailLoaded>(LoadThumbnail{folder / "foreign.mp4"}).thumbnail, nullptr);
+}
+
+TEST_F(DeskTest, PinsMakeAPlanFileThatTheModelAccepts) {
+  EstimateJob q;
+  std::string path = folder / "pins.toml";
+  desk->post(WriteText{path, plan_file_text("radial:block=64", {{0, -1, "dense"}, {2, 1, "dense"}, {3, 4, "radial:decay=0.5,block=64"}})});
+  EXPECT_TRUE(desk->poll());
+  q.spec.attn = "@" + path;
+  EXPECT_EQ(ask<JobEstimate>(q).problem, "");
+}
+
+// The map must carry over to a picture it has not seen: at least half of what varies in it is explained.
+TEST_F(DeskTest, LatentsAsColoursResembleThePicture) {
+  auto machine = Machine::make();
+  ASSERT_TRUE(machine.ok());
+  const ExecContext& ctx = (*machine)->ctx;
+  auto pipeline = TextToVideo::open(places.assets + "/mini", DType::f32);
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status().message();
+  auto colours = LatentColours::fit(**pipeline, ctx);
+  ASSERT_TRUE(colours.ok()) << colours.status().message();
+  constexpr int64_t kSide = 64, kCell = 8;
+  auto picture = ctx.arena->make(DType::f32, Shape{kSide, kSide, 3});
+  // Sky over ground with a warm disc.
+  for (int64_t y = 0; y < kSide; ++y) {
+    for (int64_t x = 0; x < kSide; ++x) {
+      float* rgb = picture->as<float>() + (y * kSide + x) * 3;
+      bool disc = (x - 24) * (x - 24) + (y - 30) * (y - 30) < 15 * 15;
+      const float sky[] = {-0.2f, 0.2f, 0.8f}, ground[] = {-0.3f, 0.3f, -0.5f}, warm[] = {0.8f, -0.2f, -0.6f};
+      std::copy_n(disc ? warm : y < 40 ? sky : ground, 3, rgb);
+    }
+  }
+  bool given = false;
+  auto next = [&]() -> Result<TensorView> { return std::exchange(given, true) ? TensorView() : picture->view(); };
+  auto z = (*pipeline)->encode({kSide, kSide, 1}, next, ctx);
+  ASSERT_TRUE(z.ok());
+  Clip seen = colours->picture(*z, 16);
+  ASSERT_EQ(seen->width, kSide / kCell);
+  double error = 0, spread = 0;
+  for (int64_t c = 0; c < 3; ++c) {
+    std::vector<double> wanted;
+    for (int64_t i = 0; i < seen->width * seen->height; ++i) {
+      double sum = 0;
+      for (int64_t k = 0; k < kCell * kCell; ++k) {
+        int64_t y = i / seen->width * kCell + k / kCell, x = i % seen->width * kCell + k % kCell;
+        sum += double(picture->as<float>()[(y * kSide + x) * 3 + c]);
+      }
+      wanted.push_back(sum / double(kCell * kCell));
+    }
+    double mean = std::accumulate(wanted.begin(), wanted.end(), 0.) / double(wanted.size());
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      double got = double(seen->rgb[i * 3 + size_t(c)]) / 127.5 - 1;
+      error += (got - wanted[i]) * (got - wanted[i]), spread += (wanted[i] - mean) * (wanted[i] - mean);
+    }
+  }
+  EXPECT_LT(error, 0.5 * spread) << "R2 " << 1 - error / spread;
+}
+
+// Jobs end as fast as they can be posted: the window sees every result, in order.
+TEST(EngineToState, TenThousandResultsArrive) {
+  class Instant final : public JobRunner {
+   public:
+    JobResult run(const JobSpec& spec, const JobControl& control) override {
+      control.progress({});
+      control.preview({1, nullptr});
+      JobResult r;
+      return r.spec = spec, r;
+    }
+  };
+  Engine engine(std::make_unique<Instant>(), {}, true);
+  ui::AppState state = ui::testing::fresh_state();
+  constexpr size_t kJobs = 10000;
+  for (size_t i = 0; i < kJobs; ++i) engine.post({});
+  auto deadline = std::chrono::steady_clock::now() + 60s;
+  while (state.queue.finished.size() < kJobs && std::chrono::steady_clock::now() < deadline) {
+    if (auto e = engine.poll()) ui::reduce(state, *e);
+  }
+  ASSERT_EQ(state.queue.finished.size(), kJobs);
+  for (size_t i = 0; i < kJobs; ++i) ASSERT_EQ(state.queue.finished[i].request, i + 1);
 }
 
 TEST(KeptFiles, GoWhereTheEnvironmentSays) {
