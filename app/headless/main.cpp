@@ -1,4 +1,5 @@
 #include <cstring>
+#include <initializer_list>
 
 #include "app/engine/process.h"
 #include "app/headless/command_line.h"
