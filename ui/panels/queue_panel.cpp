@@ -88,7 +88,7 @@ void clip_tile(const Context& c, const ClipEntry& clip, ImVec2 size) {
     draw->AddImageRounded(c.textures.show(clip.path, clip.thumbnail, 0, true), p.min, p.max, {0, 0}, {1, 1}, IM_COL32_WHITE,
                           em(0.25f));
   }
-  draw->AddText({at.x + pad, at.y + size.y - line - pad}, ImGui::GetColorU32(ImGuiCol_TextDisabled),
+  draw->AddText({at.x + pad, at.y + size.y - line - pad}, ImGui::GetColorU32(selected ? ImGuiCol_Text : ImGuiCol_TextDisabled),
                 shortened(clip.spec.prompt, size.x - 2 * pad).c_str());
 }
 
