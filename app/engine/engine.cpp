@@ -102,6 +102,7 @@ JobResult Engine::run(Job& job) {
   if (watched_) {
     control.preview = [&](Preview p) { publish({job.request, std::move(p)}); };
     control.attention = [&](AttentionTable t) { publish({job.request, std::move(t)}); };
+    control.attention_map = [&](AttentionMap m) { publish({job.request, std::move(m)}); };
   }
   JobResult result;
   result.spec = job.spec;

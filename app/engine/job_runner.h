@@ -16,6 +16,7 @@ struct JobControl {
   // Empty when nobody watches: then nothing is made for them.
   std::function<void(Preview)> preview;
   std::function<void(AttentionTable)> attention;
+  std::function<void(AttentionMap)> attention_map;
 };
 
 class JobRunner {

@@ -141,6 +141,8 @@ class RenderRunner final : public StageRunner {
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
     request.seed = uint64_t(s.seed), request.attention = p.job.attention;
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
+    std::optional<PlanWatch> watch;
+    if (control.attention_map) request.hooks.push_back(&watch.emplace(control.attention_map));
     DenoiseHooks hooks;
     hooks.records = &records;
     size_t seen = 0;

@@ -30,6 +30,25 @@ AttentionTable attention_table(const AttentionRecord* records, size_t count, con
   return t;
 }
 
+void PlanWatch::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext&) {
+  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense() || plan.has_order()) return;
+  size_t rows = plan.q_starts().size() - 1, cols = plan.k_starts().size() - 1;
+  if (rows > kMostBlocks || cols > kMostBlocks) return;
+  bool shared = plan.parts().heads == 1 && !plan.has_head_map();
+  for (int64_t head = shared ? -1 : 0; head < (shared ? 0 : args.q.dim(1)); ++head) {
+    std::vector<float> kept = plan.raster(head, int64_t(rows), int64_t(cols));
+    std::vector<float>& before = sent_[{site.layer, head}];
+    if (kept == before) continue;
+    before = kept;
+    AttentionMap m;
+    m.step = site.step + 1, m.layer = site.layer, m.head = head;
+    m.grid_t = site.grid.t, m.grid_h = site.grid.h, m.grid_w = site.grid.w;
+    m.query_block = plan.parts().q.block, m.key_block = plan.parts().k.block;
+    m.rows = int64_t(rows), m.cols = int64_t(cols), m.kept = std::move(kept);
+    send_(std::move(m));
+  }
+}
+
 void PreviewMaker::prepare(TextToVideo& pipeline, const ExecContext& ctx) {
   spent_s_ = job_s_ = 0;
   const std::string& root = pipeline.model().root;

@@ -1,8 +1,12 @@
 // What a job shows to whoever watches it: a coarse picture of the clip to come and the attention of each step.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/engine/latent_colours.h"
 #include "app/session/events.h"
@@ -13,6 +17,19 @@ namespace zt {
 // One step's records as a table. Where one plan serves all heads, they share its density and, in equal parts, its time.
 AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info,
                                const TransformerConfig& model);
+
+// The plan of each layer as a map of kept blocks, sent when it differs from the one before. Dense plans have nothing to show;
+// plans that reorder tokens cannot be laid over the picture; beyond kMostBlocks nothing would be seen.
+class PlanWatch final : public AttentionHook {
+ public:
+  static constexpr size_t kMostBlocks = 256;
+  explicit PlanWatch(std::function<void(AttentionMap)> send) : send_(std::move(send)) {}
+  void after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext& ctx) override;
+
+ private:
+  std::function<void(AttentionMap)> send_;
+  std::map<std::pair<int64_t, int64_t>, std::vector<float>> sent_;  // by layer and head
+};
 
 // The estimate of the end as RGB. A model whose parts all stay loaded decodes one frame; larger ones show each latent frame
 // through a linear map of its channels to colours, fitted once a model. Previews take at most a tenth of the time, and one

@@ -136,12 +136,16 @@ void keys_in_picture(const Context& c, const AttentionMap& m, int64_t q, ImVec2 
 
 void map_view(const Context& c, ImVec2 size) {
   const Inspector& in = c.state.inspector;
-  auto found = in.maps.find({in.step, in.layer, in.head});
-  if (found == in.maps.end()) {
-    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), "The block map of this head was not captured in this run.");
+  const AttentionMap* map = shown_map(in);
+  if (!map) {
+    auto table = in.tables.find(in.step);
+    bool dense = table != in.tables.end() && !table->second.density.empty() &&
+                 table->second.density[size_t(in.layer * table->second.heads + in.head)] >= 1;
+    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
+            dense ? "This head reads every key: there is no block to leave out." : "No block map of this head was captured.");
     return;
   }
-  const AttentionMap& m = found->second;
+  const AttentionMap& m = *map;
   size.y = ImGui::GetContentRegionAvail().y;
   if (size.y < em(3)) return;
   float side = std::min(size.y - em(0.3f), size.x * 0.5f);

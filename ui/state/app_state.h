@@ -73,7 +73,8 @@ enum class CellColour : uint8_t { density, recall, time };
 
 struct Inspector {
   std::map<int64_t, AttentionTable> tables;                            // by step
-  std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> maps;  // by step, layer, head
+  std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> maps;  // by layer, head, step
+  size_t map_cells = 0;                                                // in all maps
   int64_t step = 0;                                                    // shown
   bool follow = true;                                                  // go on to each new step
   CellColour colour = CellColour::density;
@@ -114,6 +115,8 @@ struct AppState {
   uint64_t random = 1;  // state of the seed dice
 };
 
+// The map that stands for the shown step and the selected cell; null when there is none.
+const AttentionMap* shown_map(const Inspector& inspector);
 // What a measured time belongs to: all that decides how long a step takes.
 std::string work_key(const JobSpec& spec);
 // Seconds the form's job will take, from what was measured before; negative = unknown.

@@ -37,7 +37,25 @@ void take_table(AppState& s, const AttentionTable& table) {
 }
 
 void take_map(AppState& s, const AttentionMap& map) {
-  if (sane(map)) s.inspector.maps[{map.step, map.layer, map.head}] = map;
+  Inspector& in = s.inspector;
+  if (!sane(map)) return;
+  size_t cells = map.mass.size() + map.kept.size();
+  // Plans that change at every step of a long job would fill the memory: then only the newest stay.
+  constexpr size_t kMostCells = size_t(64) << 20;
+  if (in.map_cells + cells > kMostCells) in.maps.clear(), in.map_cells = 0;
+  in.map_cells += cells;
+  in.maps[{map.layer, map.head, map.step}] = map;
+}
+
+const AttentionMap* shown_map(const Inspector& in) {
+  const AttentionMap* best = nullptr;
+  for (int64_t head : {in.head, int64_t(-1)}) {
+    auto after = in.maps.upper_bound({in.layer, head, in.step});
+    if (after == in.maps.begin()) continue;
+    const AttentionMap& m = std::prev(after)->second;
+    if (m.layer == in.layer && m.head == head && (!best || m.step > best->step)) best = &m;
+  }
+  return best;
 }
 
 void pick_step(AppState& s, int64_t step) {

@@ -104,7 +104,7 @@ Effects start_next(AppState& s) {
   if (job.spec.output.empty()) job.spec.output = new_output(s, job.spec);
   s.queue.running = RunningJob{};
   s.queue.running->id = job.id, s.queue.running->spec = job.spec;
-  s.inspector.tables.clear(), s.inspector.maps.clear();
+  s.inspector.tables.clear(), s.inspector.maps.clear(), s.inspector.map_cells = 0;
   s.inspector.follow = true, s.inspector.sample = false;
   s.viewer.live = nullptr, s.viewer.live_step = 0;
   if (!s.viewer.comparing) s.viewer.show_live = true;

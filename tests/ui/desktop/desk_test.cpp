@@ -110,14 +110,14 @@ TEST_F(DeskTest, AModelBringsItsPreset) {
 
 TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   struct Seen {
-    int64_t previews = 0, tables = 0;
+    int64_t previews = 0, tables = 0, maps = 0;
     JobResult result;
   };
   auto run = [&](bool watched, const std::string& name) {
     auto machine = Machine::make();
     Engine engine(make_render_runner(std::make_shared<ModelHost>(std::move(*machine), places)), {}, watched);
     Command command;
-    command.spec.prompt = "a red balloon", command.spec.size = {32, 32}, command.spec.frames = 5, command.spec.steps = 3;
+    command.spec.prompt = "a red balloon", command.spec.size = {32, 32}, command.spec.frames = 33, command.spec.steps = 3;
     command.spec.output = folder / name, command.spec.attn = "radial:block=64";
     engine.post(std::move(command));
     Seen seen;
@@ -138,6 +138,12 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
         EXPECT_EQ(t->density.size(), size_t(t->layers * t->heads));
         EXPECT_EQ(t->time_ms.size(), t->density.size());
       }
+      if (const auto* m = std::get_if<AttentionMap>(&e->payload)) {
+        ++seen.maps;
+        EXPECT_EQ(m->kept.size(), size_t(m->rows * m->cols));
+        EXPECT_LT(m->layer, 6);
+        EXPECT_EQ(m->rows, (m->grid_t * m->grid_h * m->grid_w + m->query_block - 1) / m->query_block);
+      }
       if (const auto* r = std::get_if<JobResult>(&e->payload)) {
         seen.result = *r;
         break;
@@ -149,7 +155,8 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   Seen watched = run(true, "w.mp4"), alone = run(false, "a.mp4");
   EXPECT_GE(watched.previews, 1);
   EXPECT_EQ(watched.tables, 3);
-  EXPECT_EQ(alone.previews + alone.tables, 0);
+  EXPECT_EQ(watched.maps, 6) << "a plan that does not change is sent once for each layer";
+  EXPECT_EQ(alone.previews + alone.tables + alone.maps, 0);
   // Watching changes no pixel.
   EXPECT_EQ(zt::testing::read_all(folder / "w.mp4"), zt::testing::read_all(folder / "a.mp4"));
   zt::testing::write_all(folder / "foreign.mp4", "not a clip");
@@ -162,7 +169,8 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
 TEST_F(DeskTest, PinsMakeAPlanFileThatTheModelAccepts) {
   EstimateJob q;
   std::string path = folder / "pins.toml";
-  desk->post(WriteText{path, plan_file_text("radial:block=64", {{0, -1, "dense"}, {2, 1, "dense"}, {3, 4, "radial:decay=0.5,block=64"}})});
+  desk->post(WriteText{
+      path, plan_file_text("radial:block=64", {{0, -1, "dense"}, {2, 1, "dense"}, {3, 4, "radial:decay=0.5,block=64"}})});
   EXPECT_TRUE(desk->poll());
   q.spec.attn = "@" + path;
   EXPECT_EQ(ask<JobEstimate>(q).problem, "");

@@ -108,6 +108,29 @@ TEST(Inspector, CellsStayInsideTheTable) {
   EXPECT_EQ(s.inspector.layer, 0);
 }
 
+TEST(Inspector, AMapStandsUntilTheNextOneOfItsHead) {
+  AppState s = fresh_state();
+  render(s);
+  for (int64_t step = 1; step <= 5; ++step) reduce(s, Event{1, table(step, 4, 2)});
+  reduce(s, Event{1, map(1, 2, -1)});
+  reduce(s, Event{1, map(3, 2, 1)});
+  reduce(s, Event{1, map(5, 3, 1)});
+  reduce(s, Action(PickCell{2, 1}));
+  auto step_of_map = [&](int64_t step) {
+    reduce(s, Action(PickStep{step}));
+    const AttentionMap* m = shown_map(s.inspector);
+    return m ? m->step : -1;
+  };
+  EXPECT_EQ(step_of_map(1), 1) << "all heads";
+  EXPECT_EQ(step_of_map(2), 1);
+  EXPECT_EQ(step_of_map(3), 3) << "its own";
+  EXPECT_EQ(step_of_map(5), 3);
+  reduce(s, Action(PickCell{2, 0}));
+  EXPECT_EQ(step_of_map(5), 1);
+  reduce(s, Action(PickCell{1, 0}));
+  EXPECT_EQ(step_of_map(5), -1);
+}
+
 TEST(Inspector, TablesThatDoNotFitThemselvesAreNotTaken) {
   AppState s = fresh_state();
   render(s);
