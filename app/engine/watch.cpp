@@ -1,6 +1,7 @@
 #include "app/engine/watch.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 
@@ -8,6 +9,34 @@ namespace zt {
 namespace {
 
 uint8_t to_byte(float v) { return uint8_t(std::lround((std::clamp(v, -1.f, 1.f) + 1) * 127.5f)); }
+
+// Kept share of each block pair, [query blocks, key blocks].
+std::vector<float> kept_blocks(const AttentionPlan& plan, int64_t set) {
+  const PlanParts& p = plan.parts();
+  std::vector<float> kept(size_t(p.q.count() * p.k.count()));
+  for (int64_t q = 0; q < p.q.count(); ++q) {
+    AttentionPlan::Row row = plan.row(set, q);
+    for (size_t i = 0; i < row.cols.size(); ++i) {
+      int32_t k = row.cols[i], m = row.masks.empty() ? -1 : row.masks[i];
+      double pairs = double(p.q.valid[size_t(q)]) * double(p.k.valid[size_t(k)]), on = m < 0 ? pairs : 0;
+      for (int64_t w = 0; m >= 0 && w < p.mask_size(); ++w) on += std::popcount(plan.mask(m)[w]);
+      kept[size_t(q * p.k.count() + k)] = float(on / pairs);
+    }
+  }
+  return kept;
+}
+
+std::vector<int32_t> blocks_of_tokens(const std::vector<int64_t>& starts, const TokenOrder& order, int64_t head) {
+  int set = order.sets > 0 ? order.set_of(head) : -1;
+  std::vector<int32_t> blocks(size_t(starts.back()));
+  for (size_t b = 0; b + 1 < starts.size(); ++b) {
+    for (int64_t slot = starts[b]; slot < starts[b + 1]; ++slot) {
+      int64_t token = set < 0 ? slot : order.order[size_t(set * starts.back() + slot)];
+      blocks[size_t(token)] = int32_t(b);
+    }
+  }
+  return blocks;
+}
 
 }  // namespace
 
@@ -31,20 +60,23 @@ AttentionTable attention_table(const AttentionRecord* records, size_t count, con
 }
 
 void PlanWatch::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext&) {
-  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense() || plan.has_order()) return;
-  size_t rows = plan.q_starts().size() - 1, cols = plan.k_starts().size() - 1;
-  if (rows > kMostBlocks || cols > kMostBlocks) return;
-  bool shared = plan.parts().heads == 1 && !plan.has_head_map();
-  for (int64_t head = shared ? -1 : 0; head < (shared ? 0 : args.q.dim(1)); ++head) {
-    std::vector<float> kept = plan.raster(head, int64_t(rows), int64_t(cols));
+  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense()) return;
+  const PlanParts& p = plan.parts();
+  if (p.q.count() > kMostBlocks || p.k.count() > kMostBlocks) return;
+  bool shared =
+      p.heads == 1 && p.q_order.sets <= 1 && p.k_order.sets <= 1 && p.q_order.head_set.empty() && p.k_order.head_set.empty();
+  for (int64_t head = 0; head < (shared ? 1 : args.q.dim(1)); ++head) {
+    std::vector<float> kept = kept_blocks(plan, plan.set_of(head));
     std::vector<float>& before = sent_[{site.layer, head}];
     if (kept == before) continue;
     before = kept;
     AttentionMap m;
-    m.step = site.step + 1, m.layer = site.layer, m.head = head;
+    m.step = site.step + 1, m.layer = site.layer, m.head = shared ? -1 : head;
     m.grid_t = site.grid.t, m.grid_h = site.grid.h, m.grid_w = site.grid.w;
-    m.query_block = plan.parts().q.block, m.key_block = plan.parts().k.block;
-    m.rows = int64_t(rows), m.cols = int64_t(cols), m.kept = std::move(kept);
+    m.query_block = p.q.block, m.key_block = p.k.block;
+    m.query_block_of = blocks_of_tokens(plan.q_starts(), p.q_order, head);
+    m.key_block_of = blocks_of_tokens(plan.k_starts(), p.k_order, head);
+    m.rows = p.q.count(), m.cols = p.k.count(), m.kept = std::move(kept);
     send_(std::move(m));
   }
 }

@@ -19,10 +19,10 @@ AttentionTable attention_table(const AttentionRecord* records, size_t count, con
                                const TransformerConfig& model);
 
 // The plan of each layer as a map of kept blocks, sent when it differs from the one before. Dense plans have nothing to show;
-// plans that reorder tokens cannot be laid over the picture; beyond kMostBlocks nothing would be seen.
+// beyond kMostBlocks nothing would be seen.
 class PlanWatch final : public AttentionHook {
  public:
-  static constexpr size_t kMostBlocks = 256;
+  static constexpr int64_t kMostBlocks = 256;
   explicit PlanWatch(std::function<void(AttentionMap)> send) : send_(std::move(send)) {}
   void after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext& ctx) override;
 

@@ -68,12 +68,13 @@ struct AttentionTable {
 
 // One head's attention over blocks of tokens. It stands for the steps that follow, too, until the next one of its head.
 struct AttentionMap {
-  int64_t step = 0, layer = 0, head = 0;       // head < 0: all heads of the layer
-  int64_t grid_t = 0, grid_h = 0, grid_w = 0;  // tokens, t-major
-  int64_t query_block = 0, key_block = 0;      // tokens of a block: a run of them
-  int64_t rows = 0, cols = 0;                  // query blocks, key blocks
-  std::vector<float> mass;                     // [rows, cols], each row sums to 1; empty = not measured
-  std::vector<float> kept;                     // [rows, cols], 0..1
+  int64_t step = 0, layer = 0, head = 0;              // head < 0: all heads of the layer
+  int64_t grid_t = 0, grid_h = 0, grid_w = 0;         // tokens, t-major
+  int64_t query_block = 0, key_block = 0;             // tokens of a block: a run of them, unless
+  std::vector<int32_t> query_block_of, key_block_of;  // these name the block of each token
+  int64_t rows = 0, cols = 0;                         // query blocks, key blocks
+  std::vector<float> mass;                            // [rows, cols], each row sums to 1; empty = not measured
+  std::vector<float> kept;                            // [rows, cols], 0..1
 };
 
 struct Event {

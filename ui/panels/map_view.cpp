@@ -15,6 +15,19 @@ float mass_at(const AttentionMap& m, int64_t row, int64_t col) {
 }
 float kept_at(const AttentionMap& m, int64_t row, int64_t col) { return m.kept.empty() ? 1 : m.kept[size_t(row * m.cols + col)]; }
 
+int64_t query_block_of(const AttentionMap& m, int64_t token) {
+  return m.query_block_of.empty() ? token / m.query_block : m.query_block_of[size_t(token)];
+}
+int64_t key_block_of(const AttentionMap& m, int64_t token) {
+  return m.key_block_of.empty() ? token / m.key_block : m.key_block_of[size_t(token)];
+}
+
+// Blocks follow the tokens: then a frame is a stretch of them.
+bool in_place(const AttentionMap& m) {
+  return std::is_sorted(m.query_block_of.begin(), m.query_block_of.end()) &&
+         std::is_sorted(m.key_block_of.begin(), m.key_block_of.end());
+}
+
 // Mass spans decades: its square root shows the weak blocks, too.
 Clip coloured(const AttentionMap& m) {
   std::vector<float> values(size_t(m.rows * m.cols));
@@ -37,19 +50,17 @@ const Clip& picture_of(const Context& c, const AttentionMap& m) {
 }
 
 std::string numbers_of(const AttentionMap& m, int64_t row, int64_t col) {
-  char text[160];
-  int64_t frame = m.grid_h * m.grid_w;
-  std::snprintf(text, sizeof text, "queries: block %lld (frame %lld)\nkeys: block %lld (frame %lld)", static_cast<long long>(row),
-                static_cast<long long>(row * m.query_block / frame), static_cast<long long>(col),
-                static_cast<long long>(col * m.key_block / frame));
-  std::string out = text;
-  float mass = mass_at(m, row, col);
-  if (mass >= 0) std::snprintf(text, sizeof text, "\nmass %.4g", double(mass)), out += text;
-  return out + (kept_at(m, row, col) > 0 ? "\nkept: " + density_text(double(kept_at(m, row, col))) : "\nleft out");
+  std::string out = "queries: block " + std::to_string(row) + "\nkeys: block " + std::to_string(col);
+  float mass = mass_at(m, row, col), kept = kept_at(m, row, col);
+  char text[48];
+  std::snprintf(text, sizeof text, "\nmass %.4g", double(mass));
+  if (mass >= 0) out += text;
+  return out + (kept > 0 ? "\nkept: " + density_text(double(kept)) : "\nleft out");
 }
 
 // Lines where a frame of tokens begins.
 void frame_lines(const AttentionMap& m, const Placed& p) {
+  if (!in_place(m)) return;
   ImDrawList* draw = ImGui::GetWindowDrawList();
   ImU32 faint = IM_COL32(255, 255, 255, 70);
   for (int64_t t = 1; t < m.grid_t; ++t) {
@@ -61,7 +72,7 @@ void frame_lines(const AttentionMap& m, const Placed& p) {
   }
 }
 
-void block_map(const Context& c, const AttentionMap& m, ImVec2 box) {
+void block_map(const Context& c, const AttentionMap& m, int64_t q, ImVec2 box) {
   float side = std::max(std::min(box.x, box.y), em(3));
   ImVec2 at = ImGui::GetCursorScreenPos();
   bool clicked = ImGui::InvisibleButton("##blocks", {side, side});
@@ -70,10 +81,8 @@ void block_map(const Context& c, const AttentionMap& m, ImVec2 box) {
   draw->AddImage(c.textures.show("block map", picture_of(c, m), 0, false), p.min, p.max);
   frame_lines(m, p);
   float h = p.height() / float(m.rows);
-  if (int64_t q = c.state.inspector.query; q >= 0 && q < m.rows) {
-    draw->AddRect({p.min.x, p.min.y + h * float(q)}, {p.max.x, std::max(p.min.y + h * float(q + 1), p.min.y + h * float(q) + 2)},
-                  IM_COL32_WHITE, 0, 0, 1.5f);
-  }
+  draw->AddRect({p.min.x, p.min.y + h * float(q)}, {p.max.x, p.min.y + std::max(h * float(q + 1), h * float(q) + 2)},
+                IM_COL32_WHITE, 0, 0, 1.5f);
   if (!ImGui::IsItemHovered()) return;
   ImVec2 mouse = ImGui::GetIO().MousePos;
   int64_t row = std::clamp(int64_t((mouse.y - p.min.y) / h), int64_t(0), m.rows - 1);
@@ -111,21 +120,22 @@ void keys_in_picture(const Context& c, const AttentionMap& m, int64_t q, ImVec2 
     draw->AddRectFilled(a, b, IM_COL32(0, 0, 0, under ? 130 : 255));
     float cw = w / float(m.grid_w), ch = h / float(m.grid_h);
     for (int64_t y = 0; y < m.grid_h; ++y) {
-      for (int64_t x = 0; x < m.grid_w;) {
-        int64_t token = (t * m.grid_h + y) * m.grid_w + x, block = token / m.key_block;
-        int64_t end = std::min((block + 1) * m.key_block - token + x, m.grid_w);
-        if (block < m.cols && kept_at(m, q, block) > 0) {
-          float mass = mass_at(m, q, block);
-          ImU32 colour = heat_colour(mass < 0 ? 0.75f : std::sqrt(mass / std::max(most, 1e-12f)), under ? 0.6f : 0.9f);
-          draw->AddRectFilled({a.x + float(x) * cw, a.y + float(y) * ch}, {a.x + float(end) * cw, a.y + float(y + 1) * ch},
-                              colour);
+      // Runs of tokens of one key block are one rectangle.
+      int64_t first = (t * m.grid_h + y) * m.grid_w;
+      for (int64_t x = 0, end = 0; x < m.grid_w; x = end) {
+        int64_t block = key_block_of(m, first + x);
+        for (end = x + 1; end < m.grid_w && key_block_of(m, first + end) == block; ++end) {
         }
-        for (int64_t i = x; i < end; ++i) {
-          if ((token + i - x) / m.query_block != q) continue;
-          draw->AddRect({a.x + float(i) * cw, a.y + float(y) * ch}, {a.x + float(i + 1) * cw, a.y + float(y + 1) * ch},
-                        IM_COL32(255, 255, 255, 200));
-        }
-        x = end;
+        if (block >= m.cols || kept_at(m, q, block) <= 0) continue;
+        float mass = mass_at(m, q, block);
+        float shade = mass < 0 ? 0.25f + 0.6f * kept_at(m, q, block) : std::sqrt(mass / std::max(most, 1e-12f));
+        draw->AddRectFilled({a.x + float(x) * cw, a.y + float(y) * ch}, {a.x + float(end) * cw, a.y + float(y + 1) * ch},
+                            heat_colour(shade, under ? 0.6f : 0.9f));
+      }
+      for (int64_t x = 0; x < m.grid_w; ++x) {
+        if (query_block_of(m, first + x) != q) continue;
+        draw->AddRect({a.x + float(x) * cw, a.y + float(y) * ch}, {a.x + float(x + 1) * cw, a.y + float(y + 1) * ch},
+                      IM_COL32(255, 255, 255, 200));
       }
     }
   }
@@ -149,16 +159,13 @@ void map_view(const Context& c, ImVec2 size) {
   size.y = ImGui::GetContentRegionAvail().y;
   if (size.y < em(3)) return;
   float side = std::min(size.y - em(0.3f), size.x * 0.5f);
-  block_map(c, m, {side, side});
+  int64_t query = in.query >= 0 && in.query < m.rows ? in.query : m.rows / 2;
+  block_map(c, m, query, {side, side});
   ImGui::SameLine(0, em(0.8f));
   ImGui::BeginGroup();
-  if (in.query < 0 || in.query >= m.rows) {
-    wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
-            "Queries down, keys across. Click a row to see in the picture which keys it keeps.");
-  } else {
-    ImGui::TextDisabled("keys of query block %lld", static_cast<long long>(in.query));
-    keys_in_picture(c, m, in.query, ImGui::GetContentRegionAvail());
-  }
+  ImGui::TextDisabled("%s", shortened("keys of query block " + std::to_string(query), ImGui::GetContentRegionAvail().x).c_str());
+  tip("queries down, keys across; click a row of the map to choose another query block");
+  keys_in_picture(c, m, query, ImGui::GetContentRegionAvail());
   ImGui::EndGroup();
 }
 

@@ -79,7 +79,7 @@ struct Inspector {
   bool follow = true;                                                  // go on to each new step
   CellColour colour = CellColour::density;
   int64_t layer = 0, head = 0;
-  int64_t query = -1;   // selected query block; negative = none
+  int64_t query = -1;   // selected query block; negative = the one in the middle
   bool sample = false;  // made-up data, to show what the panel looks like
 };
 

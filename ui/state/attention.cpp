@@ -23,6 +23,13 @@ bool sane(const AttentionMap& m) {
   if (m.rows < 1 || m.cols < 1 || m.rows > kMost || m.cols > kMost) return false;
   size_t cells = size_t(m.rows * m.cols);
   auto fits = [&](const std::vector<float>& v) { return v.empty() || v.size() == cells; };
+  constexpr int64_t kMostSide = 1 << 14;
+  if (std::max({m.grid_t, m.grid_h, m.grid_w}) > kMostSide) return false;
+  auto names = [&](const std::vector<int32_t>& blocks, int64_t count) {
+    bool inside = std::all_of(blocks.begin(), blocks.end(), [&](int32_t b) { return b >= 0 && b < count; });
+    return blocks.empty() || (inside && int64_t(blocks.size()) == m.grid_t * m.grid_h * m.grid_w);
+  };
+  if (!names(m.query_block_of, m.rows) || !names(m.key_block_of, m.cols)) return false;
   return m.grid_t > 0 && m.grid_h > 0 && m.grid_w > 0 && m.query_block > 0 && m.key_block > 0 && fits(m.mass) && fits(m.kept);
 }
 

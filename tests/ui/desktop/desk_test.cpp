@@ -142,6 +142,7 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
         ++seen.maps;
         EXPECT_EQ(m->kept.size(), size_t(m->rows * m->cols));
         EXPECT_LT(m->layer, 6);
+        EXPECT_EQ(m->key_block_of.size(), size_t(m->grid_t * m->grid_h * m->grid_w));
         EXPECT_EQ(m->rows, (m->grid_t * m->grid_h * m->grid_w + m->query_block - 1) / m->query_block);
       }
       if (const auto* r = std::get_if<JobResult>(&e->payload)) {

@@ -144,6 +144,8 @@ TEST(Inspector, TablesThatDoNotFitThemselvesAreNotTaken) {
   reduce(s, Event{1, map_wrong});
   map_wrong = map(1, 0, 0), map_wrong.key_block = 0;
   reduce(s, Event{1, map_wrong});
+  map_wrong = map(1, 0, 0), map_wrong.key_block_of.assign(48, 6);  // there are six blocks, 0..5
+  reduce(s, Event{1, map_wrong});
   EXPECT_TRUE(s.inspector.tables.empty());
   EXPECT_TRUE(s.inspector.maps.empty());
 }
