@@ -6,8 +6,8 @@
 
 namespace zt {
 
-Engine::Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup)
-    : runner_(std::move(runner)), wakeup_(std::move(wakeup)), worker_(&Engine::work, this) {}
+Engine::Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup, bool watched)
+    : runner_(std::move(runner)), wakeup_(std::move(wakeup)), watched_(watched), worker_(&Engine::work, this) {}
 
 Engine::~Engine() {
   {
@@ -99,6 +99,11 @@ JobResult Engine::run(Job& job) {
     publish({job.request, p});
   };
   control.note = [&](std::string line) { publish({job.request, std::move(line)}); };
+  if (watched_) {
+    control.preview = [&](Preview p) { publish({job.request, std::move(p)}); };
+    control.attention = [&](AttentionTable t) { publish({job.request, std::move(t)}); };
+    control.attention_map = [&](AttentionMap m) { publish({job.request, std::move(m)}); };
+  }
   JobResult result;
   result.spec = job.spec;
   try {
@@ -114,6 +119,9 @@ JobResult Engine::run(Job& job) {
 void Engine::publish(Event event) {
   {
     std::lock_guard lock(mutex_);
+    if (std::holds_alternative<Preview>(event.payload)) {
+      std::erase_if(events_, [&](const Event& e) { return e.request == event.request && std::holds_alternative<Preview>(e.payload); });
+    }
     // Replaced is only progress of the same state directly at the end: a note in between keeps its place in the story,
     // and the last step of every state is seen.
     const Progress* fresh = std::get_if<Progress>(&event.payload);

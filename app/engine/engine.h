@@ -18,14 +18,15 @@ namespace zt {
 class Engine {
  public:
   // wakeup: called after an event was queued, from whatever thread queued it, without a lock held. It must not call back.
-  explicit Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup = {});
+  // watched: jobs also send previews and attention tables.
+  explicit Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup = {}, bool watched = false);
   ~Engine();  // cancels what runs, drops what waits, joins
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   // Number of the request; 0 for cancels.
   uint64_t post(Command command);
-  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state.
+  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state, a preview by a newer one.
   std::optional<Event> poll();
   Snapshot snapshot() const;
 
@@ -43,6 +44,7 @@ class Engine {
 
   std::unique_ptr<JobRunner> runner_;  // used by the worker only
   std::function<void()> wakeup_;
+  const bool watched_;
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::deque<std::shared_ptr<Job>> queue_;  // mutex_; waiting jobs

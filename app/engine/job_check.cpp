@@ -31,18 +31,6 @@ bool is_side_file(const std::string& path) {
   return text.find("\"zoetrope\"") != std::string::npos && read_settings(text, ignored).empty();
 }
 
-Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
-  if (model == JobSpec().model) {
-    if (places.assets.empty())
-      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
-    return places.assets + "/" + model;
-  }
-  struct stat st;
-  if (stat(model.c_str(), &st) != 0) return bad_model("model: {} does not exist", model);
-  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return bad_model("model: {} is neither a folder nor a regular file", model);
-  return model;
-}
-
 Status check_outputs(PreparedJob& job, JobKind kind) {
   JobSpec& s = job.spec;
   bool replace = job.replace = s.overwrite || s.resume;
@@ -95,8 +83,21 @@ std::string default_output(const JobSpec& s, JobKind kind) {
 
 }  // namespace
 
-Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
-                                std::vector<std::string>& notes) {
+Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
+  if (model == JobSpec().model) {
+    if (places.assets.empty())
+      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
+    return places.assets + "/" + model;
+  }
+  struct stat st;
+  if (stat(model.c_str(), &st) != 0) return bad_model("model: {} does not exist", model);
+  if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return bad_model("model: {} is neither a folder nor a regular file", model);
+  return model;
+}
+
+bool chooses(const AttentionPolicy& policy) { return policy.name() == "auto"; }
+
+Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes) {
   PreparedJob job;
   job.spec = spec;
   JobSpec& s = job.spec;
@@ -111,12 +112,22 @@ Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlac
   ZT_CHECK(sampler && rng);  // validate knows the same names
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
+  if (chooses(*job.attention) && s.min_recall > 0 && s.attn.find("recall=") == s.attn.npos) {
+    s.attn += fmt::format("{}recall={}", s.attn.find(':') == s.attn.npos ? ":" : ",", s.min_recall);
+    ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
+  }
   if (job.attention->name() != "dense" && s.min_psnr > 0) {
     return invalid(
         "min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
         job.attention->name());
   }
+  return job;
+}
 
+Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
+                                std::vector<std::string>& notes) {
+  ZT_ASSIGN_OR_RETURN(PreparedJob job, settle_job(spec, isa, notes));
+  JobSpec& s = job.spec;
   if (s.output.empty()) s.output = default_output(s, kind);
   ZT_RETURN_IF_ERROR(check_outputs(job, kind));
   ZT_RETURN_IF_ERROR(check_input("init_latents", s.init_latents));

@@ -37,6 +37,14 @@ struct PreparedJob {
   WriteFaults* faults = nullptr;  // of the machine
 };
 
+// Whether a method settles by itself what it keeps, so that a promised recall steers it and ends no job.
+bool chooses(const AttentionPolicy& policy);
+
+// The part that looks at no file but a plan file: ranges, method, precision, device.
+Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes);
+// Folder or file of a model as a job names it; kBadModel when there is none.
+Result<std::string> model_root(const std::string& model, const JobPlaces& places);
+
 // kInvalid or kBadModel with one line; `notes` receives what was changed.
 Result<PreparedJob> prepare_job(const JobSpec& spec, JobKind kind, const JobPlaces& places, Isa isa,
                                 std::vector<std::string>& notes);

@@ -13,6 +13,10 @@ struct JobControl {
   const std::atomic<bool>* cancel = nullptr;
   std::function<void(const Progress&)> progress;
   std::function<void(std::string)> note;  // one line for the user
+  // Empty when nobody watches: then nothing is made for them.
+  std::function<void(Preview)> preview;
+  std::function<void(AttentionTable)> attention;
+  std::function<void(AttentionMap)> attention_map;
 };
 
 class JobRunner {

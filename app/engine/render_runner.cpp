@@ -6,6 +6,7 @@
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
+#include "app/engine/watch.h"
 #include "app/session/job_text.h"
 #include "model/dit/recall.h"
 
@@ -22,7 +23,9 @@ struct Plan {
 };
 
 // Whether attention is measured against dense attention while the clip is made.
-bool measured(const JobSpec& s) { return !s.report.empty() || s.min_recall > 0; }
+bool measured(const PreparedJob& job) {
+  return !job.spec.report.empty() || job.spec.min_recall > 0 || chooses(*job.attention);
+}
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
@@ -64,7 +67,7 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   }
   host.set_budget(p.job, clip_output_bytes(s));
   ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
-  if (measured(s)) {
+  if (measured(p.job)) {
     const TransformerConfig& t = model.transformer_config;
     int64_t tokens = p.latent[1] * (p.latent[2] / t.patch_h) * (p.latent[3] / t.patch_w);
     p.memory.denoise += RecallMeter::bytes(t.heads, tokens, t.head_dim, p.job.compute, host.ctx());
@@ -157,6 +160,7 @@ class RenderRunner final : public StageRunner {
 
     // The weights are read as part of loading, so that a step's time is a step's time.
     clock.enter(JobState::loading);
+    if (control.preview) preview_.prepare(*p.pipeline, ctx);
     if (!sampled) ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
     clock.enter(JobState::denoising, s.steps);
     std::vector<AttentionRecord> records;
@@ -165,7 +169,9 @@ class RenderRunner final : public StageRunner {
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
     request.hooks = options_.hooks;
     RecallMeter meter;
-    if (measured(s)) request.hooks.push_back(&meter);
+    if (measured(p.job) || control.attention) request.hooks.push_back(&meter);
+    std::optional<PlanWatch> watch;
+    if (control.attention_map) request.hooks.push_back(&watch.emplace(control.attention_map));
     DenoiseHooks hooks;
     hooks.records = &records;
     request.resume = checkpoint->found();
@@ -177,8 +183,13 @@ class RenderRunner final : public StageRunner {
       auto step = std::span<const AttentionRecord>(records).subspan(seen);
       seen = records.size();
       step_s.push_back(info.seconds);
+      if (control.attention && !step.empty())
+        control.attention(attention_table(step, info, model.transformer_config));
+      if (control.preview) {
+        if (Clip clip = preview_.make(*p.pipeline, info, s.fps, ctx)) control.preview({info.step, std::move(clip)});
+      }
       clock.step(info.step, figures_of(step).density);
-      return s.min_recall > 0 ? check_recall(step, s.min_recall, info.steps) : ok_status();
+      return s.min_recall > 0 && !chooses(*p.job.attention) ? check_recall(step, s.min_recall, info.steps) : ok_status();
     };
     ZT_ASSIGN_OR_RETURN(Tensor latents, p.pipeline->denoise(clip_shape(s), request, hooks, ctx));
     embeds = Tensor(), negative = Tensor(), init = Tensor();
@@ -211,6 +222,7 @@ class RenderRunner final : public StageRunner {
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
 
   RenderOptions options_;
+  PreviewMaker preview_;
 };
 
 }  // namespace

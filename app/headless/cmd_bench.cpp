@@ -3,7 +3,7 @@
 
 #include "app/engine/machine.h"
 #include "app/headless/bench/measure.h"
-#include "app/headless/places.h"
+#include "app/engine/places.h"
 #include "app/headless/print.h"
 #include "app/headless/subcommand.h"
 

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/engine/machine.h"
-#include "app/headless/places.h"
+#include "app/engine/places.h"
 #include "app/headless/print.h"
 #include "app/headless/subcommand.h"
 #include "app/media/av.h"

@@ -1,7 +1,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "app/headless/places.h"
+#include "app/engine/places.h"
 #include "app/headless/print.h"
 #include "app/headless/subcommand.h"
 #include "model/io/weights.h"

@@ -10,7 +10,7 @@
 
 #include "app/engine/engine.h"
 #include "app/headless/job_record.h"
-#include "app/headless/places.h"
+#include "app/engine/places.h"
 #include "app/headless/print.h"
 
 namespace zt {

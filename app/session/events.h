@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/session/clip_frames.h"
 #include "app/session/job_spec.h"
 
 namespace zt {
@@ -51,11 +52,36 @@ struct JobResult {
   bool tiled_decode = false;
 };
 
+// What the clip looks like after a step: the estimate of the end, coarse. Sent only to whoever watches.
+struct Preview {
+  int64_t step = 0;
+  Clip clip;
+};
+
+// Attention of one step, a cell per layer and head, row-major by layer. Vectors are empty where nothing was measured.
+struct AttentionTable {
+  int64_t step = 0, steps = 0, layers = 0, heads = 0;
+  std::vector<float> density;  // kept fraction of pairs
+  std::vector<float> recall;   // attention mass kept; negative = not measured in this cell
+  std::vector<float> time_ms;
+};
+
+// One head's attention over blocks of tokens. It stands for the steps that follow, too, until the next one of its head.
+struct AttentionMap {
+  int64_t step = 0, layer = 0, head = 0;              // head < 0: all heads of the layer
+  int64_t grid_t = 0, grid_h = 0, grid_w = 0;         // tokens, t-major
+  int64_t query_block = 0, key_block = 0;             // tokens of a block: a run of them, unless
+  std::vector<int32_t> query_block_of, key_block_of;  // these name the block of each token
+  int64_t rows = 0, cols = 0;                         // query blocks, key blocks
+  std::vector<float> mass;                            // [rows, cols], each row sums to 1; empty = not measured
+  std::vector<float> kept;                            // [rows, cols], 0..1
+};
+
 struct Event {
   uint64_t request = 0;
   // std::string: a line for the user. Progress: only the newest of a request's state is kept. JobResult: the last event of a
-  // request.
-  std::variant<Progress, std::string, JobResult> payload;
+  // request. Preview: only the newest is kept.
+  std::variant<Progress, std::string, JobResult, Preview, AttentionTable, AttentionMap> payload;
 };
 
 struct Command {

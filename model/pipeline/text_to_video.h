@@ -101,14 +101,14 @@ class TextToVideo {
   Status load_text(const ExecContext& ctx);
   Status load_transformer(const ExecContext& ctx);
   Status load_decoder(const ExecContext& ctx);
+  // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
+  bool keep_all() const;
   void release_text();
   void release_transformer();
   void release_decoder();
 
  private:
   TextToVideo() = default;
-  // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
-  bool keep_all() const;
   // Reads the values of the weights at `path`, unless that was done before: once a model, not once a job and stage.
   Status check_values(const std::string& path, const WeightStore& store);
   Result<WeightStore> open_checked(const std::string& path);

@@ -1,4 +1,4 @@
-#include "app/headless/places.h"
+#include "app/engine/places.h"
 
 #include <cstdlib>
 #include <filesystem>
