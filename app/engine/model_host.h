@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "app/engine/embed_cache.h"
 #include "app/engine/job_check.h"
 #include "app/engine/job_clock.h"
 #include "app/engine/machine.h"
@@ -23,6 +24,8 @@ class ModelHost {
   // prepare_job with this machine, its notes passed on; sets threads and cancel flag for the job.
   Result<PreparedJob> begin(const JobSpec& spec, JobKind kind, const JobControl& control);
   Result<TextToVideo*> open(const PreparedJob& job);
+  // The prompt's embedding by the open model, computed once.
+  Result<Tensor> embed(const TokenIds& ids);
   // Tensors may take what is free, or what --max-memory leaves beside the program and `beside`. The model's estimate uses
   // this budget to choose between exact and tiled decoding, and the arena refuses what exceeds it.
   void set_budget(const PreparedJob& job, size_t beside);
@@ -38,6 +41,7 @@ class ModelHost {
   JobPlaces places_;
   std::string root_;  // of pipeline_
   std::unique_ptr<TextToVideo> pipeline_;
+  EmbedCache embeds_;  // of pipeline_
 };
 
 // Reads a tensor of a safetensors file as f32, shape free; mistakes are kInvalid and name the field.

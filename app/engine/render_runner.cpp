@@ -137,11 +137,11 @@ class RenderRunner final : public StageRunner {
     bool sampled = checkpoint->sampled(p.latent);
     if (sampled) p.guided = false;
     ZT_ASSIGN_OR_RETURN(embeds, sampled                 ? Result<Tensor>(Tensor())
-                                : s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
+                                : s.text_embeds.empty() ? host().embed(p.prompt)
                                                       : stored_embeds("text_embeds", s.text_embeds, model, ctx));
     if (!sampled) request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
     if (p.guided) {
-      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx)
+      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? host().embed(p.negative)
                                                               : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
       request.negative_embeds = real_rows_if(negative, !s.negative_embeds.empty());
     }

@@ -18,6 +18,7 @@ struct Subcommand {
 const std::vector<Subcommand>& subcommands();
 
 std::function<int()> setup_render(CLI::App& app);
+std::function<int()> setup_batch(CLI::App& app);
 std::function<int()> setup_embed(CLI::App& app);
 std::function<int()> setup_encode(CLI::App& app);
 std::function<int()> setup_decode(CLI::App& app);

@@ -5,6 +5,7 @@ namespace zt {
 const std::vector<Subcommand>& subcommands() {
   static const std::vector<Subcommand> table = {
       {"render", "one job, one clip", setup_render},
+      {"batch", "a queue of jobs from a file: durable, resumable, shared by several workers", setup_batch},
       {"embed", "prompt to text embedding", setup_embed},
       {"encode", "video to latents", setup_encode},
       {"decode", "latents to video", setup_decode},

@@ -31,10 +31,11 @@ std::string json_quoted(std::string_view text);
 // Keys of one job, in the order of the file, over `spec`. An unknown key is a problem that names the nearest known one.
 [[nodiscard]] Problem apply_keys(const nlohmann::json& keys, JobSpec& spec);
 
-// A job file: `[defaults]` and a list of `[[job]]`, both as objects of keys whose names and types are checked.
+// A job file: `[defaults]` and a list of `[[job]]`, both as objects of keys in the order of the file, whose names and types are
+// checked. A value may be a list of values: a grid (batch_file.h).
 struct JobFile {
-  nlohmann::json defaults = nlohmann::json::object();
-  std::vector<nlohmann::json> jobs;
+  nlohmann::ordered_json defaults = nlohmann::ordered_json::object();
+  std::vector<nlohmann::ordered_json> jobs;
 };
 [[nodiscard]] Problem read_job_file(std::string_view toml, JobFile& file);
 
