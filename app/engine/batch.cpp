@@ -89,7 +89,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     for (std::string JobSpec::*name : kOutputs) item.spec.*name = job.spec.*name;
     item.settings_hash = judged.settings_hash;
     item.memory_mb = judged.memory_estimate_mb, item.tiled_decode = judged.tiled_decode;
-    item.tokens = int64_t(judged.numbers["tokens"]);
+    item.tokens = int64_t(judged.numbers["tokens"]), item.expected_s = judged.numbers["expected_s"];
     item.done = is_finished(item.spec, item.settings_hash);
     bool foreign = output_exists(item.spec.output) && !item.spec.no_metadata && stated_hash(side_file_of(item.spec.output)).empty();
     if (foreign && !may_replace)

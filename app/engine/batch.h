@@ -29,6 +29,7 @@ struct BatchItem {
   JobSpec spec;       // settled; resume is on
   std::string place, settings_hash;
   int64_t memory_mb = 0, tokens = 0;
+  double expected_s = 0;
   bool tiled_decode = false;
   Status trouble;     // what its dry run said, if it can still be tried (memory)
   std::optional<JobResult> result;  // of this run

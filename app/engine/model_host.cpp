@@ -1,5 +1,7 @@
 #include "app/engine/model_host.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,6 +23,7 @@ std::string mib(size_t bytes) {
 size_t ModelHost::program_bytes() const {
   // Measured growth after this point that is no tensor: code the maths library makes, thread stacks, codec tables.
   constexpr size_t kLater = size_t(14) << 20;
+  malloc_trim(0);  // what earlier jobs gave back would count as held otherwise
   size_t held = machine_->arena.current() - embeds_.bytes(), resident = size_t(resident_mb()) << 20;
   return (resident > held ? resident - held : 0) + kLater;
 }

@@ -6,7 +6,9 @@
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
+#include "app/engine/time_estimate.h"
 #include "app/session/job_text.h"
+#include "model/policy/policy.h"
 
 namespace zt {
 namespace {
@@ -213,6 +215,15 @@ Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobContr
   ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
   result.numbers["tokens"] = double(p.latent[1] * (p.latent[2] / 2) * (p.latent[3] / 2));
   result.numbers["text_tokens"] = double(p.prompt.ids.size());
+  const ModelFolder& model = p.pipeline->model();
+  // A method whose plan depends on the tensors is counted as dense.
+  Grid grid{p.latent[1], p.latent[2] / model.transformer_config.patch_h, p.latent[3] / model.transformer_config.patch_w};
+  auto plan = static_plan(*p.job.attention, grid, model.transformer_config.heads, host.ctx());
+  result.numbers["expected_flops"] =
+      sampling_flops(model.transformer_config, p.latent, int64_t(p.prompt.ids.size()), p.job.spec.steps, p.guided, plan.ok() ? (*plan)->density() : 1) +
+      decoding_flops(model.vae_config, p.latent);
+  ZT_ASSIGN_OR_RETURN(double speed, host.speed(p.job, int64_t(result.numbers["tokens"])));
+  result.numbers["expected_s"] = result.numbers["expected_flops"] / speed;
   return p.job;
 }
 

@@ -30,25 +30,27 @@ int print_plan(const BatchOptions& o, std::span<BatchItem> items) {
   Status trouble;
   int64_t peak = 0;
   size_t done = 0;
+  double seconds = 0;
   for (const BatchItem& i : items) {
     const JobSpec& s = i.spec;
     if (trouble.ok()) trouble = i.trouble;
     peak = std::max(peak, i.memory_mb), done += i.done;
+    if (!i.done) seconds += i.expected_s;
     if (o.job->json) continue;
-    print_result(fmt::format("{:5}  {}  {}x{}x{}  {} steps  seed {}  {}  {} tokens  {} MiB{}{}{}\n", i.number, s.output, s.size.width,
-                             s.size.height, s.frames, s.steps, s.seed, s.attn, i.tokens, i.memory_mb, i.tiled_decode ? " (tiled)" : "",
+    print_result(fmt::format("{:5}  {}  {}x{}x{}  {} steps  seed {}  {}  {} tokens  {} MiB  {:.1f} s{}{}{}\n", i.number, s.output, s.size.width,
+                             s.size.height, s.frames, s.steps, s.seed, s.attn, i.tokens, i.memory_mb, i.expected_s, i.tiled_decode ? " (tiled)" : "",
                              i.done ? "  done" : "", i.trouble.ok() ? "" : "  does not fit"));
   }
   if (o.job->json) {
     nlohmann::ordered_json out, list = nlohmann::ordered_json::array();
     for (const BatchItem& i : items) {
       list.push_back({{"job", i.number}, {"output", i.spec.output}, {"settings_hash", i.settings_hash}, {"memory_mb", i.memory_mb},
-                      {"tokens", i.tokens}, {"tiled_decode", i.tiled_decode}, {"done", i.done}, {"fits", i.trouble.ok()}});
+                      {"tokens", i.tokens}, {"expected_s", i.expected_s}, {"tiled_decode", i.tiled_decode}, {"done", i.done}, {"fits", i.trouble.ok()}});
     }
-    out["dry_run"] = true, out["jobs"] = list, out["memory_mb"] = peak, out["done"] = done;
+    out["dry_run"] = true, out["jobs"] = list, out["memory_mb"] = peak, out["done"] = done, out["expected_s"] = seconds;
     print_result(out.dump() + "\n");
   }
-  print_note(fmt::format("{} jobs, {} of them done, at most {} MiB", items.size(), done, peak));
+  print_note(fmt::format("{} jobs, {} of them done, at most {} MiB, about {:.0f} s left to do", items.size(), done, peak, seconds));
   return print_status(trouble);
 }
 
