@@ -35,6 +35,8 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   for (std::string& n : notes) control.note(std::move(n));
   if (!job.ok()) return job;
   job->faults = &machine_->faults;
+  job->origin = {places_.version, std::string(isa_name(ctx.isa)), ""};
+  if (kind == JobKind::render || kind == JobKind::decode) job->origin.model_hash = fingerprints_.of(job->model_root);
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "app/engine/embed_cache.h"
+#include "app/engine/fingerprint.h"
 #include "app/engine/job_check.h"
 #include "app/engine/job_clock.h"
 #include "app/engine/machine.h"
@@ -48,6 +49,7 @@ class ModelHost {
   std::unique_ptr<TextToVideo> pipeline_;
   EmbedCache embeds_;  // of pipeline_
   SpeedGauge gauge_;
+  Fingerprints fingerprints_;
 };
 
 // Reads a tensor of a safetensors file as f32, shape free; mistakes are kInvalid and name the field.

@@ -106,7 +106,7 @@ class RenderRunner final : public StageRunner {
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host().places().version));
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job));
     ZT_ASSIGN_OR_RETURN(checkpoint, JobCheckpoint::open(p.job, control.note));
     clock.enter(JobState::loading);
     ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));

@@ -72,14 +72,16 @@ class Console {
       print_note(*line);
       return false;
     }
-    const auto& r = std::get<JobResult>(e.payload);
-    code_ = int(r.code);
+    result_ = std::get<JobResult>(e.payload);
+    return true;
+  }
+
+  void report(uint64_t request, const JobResult& r) {
     if (r.code != ExitCode::done) print_error(r.error);
     bool record = options_.json || options_.progress == ProgressMode::jsonl;
-    if (record) print_result(result_record(e.request, r).dump() + "\n");
+    if (record) print_result(result_record(request, r).dump() + "\n");
     if (!record && r.code == ExitCode::done && !r.files.empty()) print_result(r.files.back() + "\n");
     if (r.code == ExitCode::done && options_.progress == ProgressMode::plain) print_summary(r);
-    return true;
   }
 
   void say(std::string_view line) {
@@ -87,7 +89,7 @@ class Console {
     print_note(line);
   }
 
-  int code() const { return code_; }
+  JobResult result() { return std::move(result_); }
 
  private:
   static void print_summary(const JobResult& r) {
@@ -102,7 +104,7 @@ class Console {
 
   const JobOptions& options_;
   PlainProgress plain_;
-  int code_ = int(ExitCode::failed);
+  JobResult result_;
 };
 
 }  // namespace
@@ -113,22 +115,28 @@ Result<std::shared_ptr<ModelHost>> make_host() {
 }
 
 int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options) {
+  JobResult result = run_and_show(std::move(runner), options.spec, options);
+  Console(options).report(1, result);
+  return int(result.code);
+}
+
+JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, const JobOptions& options) {
   EventLoop loop;
   if (!loop.ok()) {
-    print_error("the system has no file descriptors left");
-    return int(ExitCode::failed);
+    JobResult r;
+    r.code = ExitCode::failed, r.error = "the system has no file descriptors left";
+    return r;
   }
-
   Console console(options);
   Engine engine(std::move(runner), loop.wakeup());
   Command submit;
-  submit.spec = options.spec;
+  submit.spec = spec;
   engine.post(std::move(submit));
   bool stopping = false;
   for (;;) {
     int stops = loop.wait(-1);
     while (auto event = engine.poll()) {
-      if (console.show(*event)) return console.code();
+      if (console.show(*event)) return console.result();
     }
     for (; stops > 0; --stops) {
       // The next run removes what is left behind here.

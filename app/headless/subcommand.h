@@ -26,6 +26,7 @@ std::function<int()> setup_models(CLI::App& app);
 std::function<int()> setup_plan(CLI::App& app);
 std::function<int()> setup_policies(CLI::App& app);
 std::function<int()> setup_doctor(CLI::App& app);
+std::function<int()> setup_verify(CLI::App& app);
 std::function<int()> setup_bench(CLI::App& app);
 
 }  // namespace zt

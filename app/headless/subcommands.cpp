@@ -9,6 +9,7 @@ const std::vector<Subcommand>& subcommands() {
       {"embed", "prompt to text embedding", setup_embed},
       {"encode", "video to latents", setup_encode},
       {"decode", "latents to video", setup_decode},
+      {"verify", "render a clip again from the settings stored in it and compare", setup_verify},
       {"models", "list models, verify one", setup_models},
       {"plan", "the plan of an attention method on a grid: counts, masks, picture", setup_plan},
       {"policies", "list attention methods", setup_policies},

@@ -39,9 +39,9 @@ Problem read_cells(const BatchInput& in, std::vector<Draft>& drafts) {
     const Field* f = find_field(name);
     if (!f) {
       std::string nearest = closest_name(name, field_names());
-      return fmt::format("line 1: unknown key `{}`{}", name.substr(0, 40), nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+      return fmt::format("line 1: unknown key `{}`{}", quotable_text(name), nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
-    if (std::find(columns.begin(), columns.end(), f) != columns.end()) return fmt::format("line 1: key `{}` stands twice", name);
+    if (std::find(columns.begin(), columns.end(), f) != columns.end()) return fmt::format("line 1: key `{}` stands twice", quotable_text(name));
     columns.push_back(f);
   }
   for (size_t r = 1; r < rows.size(); ++r) {
@@ -82,7 +82,7 @@ Problem expand_grid(const Draft& draft, std::vector<BatchJob>& jobs) {
       const auto& v = value[rest / block];
       rest %= block;
       chosen[key] = nlohmann::json(v);
-      which += fmt::format("{}{} = {}", which.empty() ? " (" : ", ", key, v.dump().substr(0, 40));
+      which += fmt::format("{}{} = {}", which.empty() ? " (" : ", ", key, quotable_text(v.dump()));
     }
     BatchJob job{{}, {}, draft.place + (which.empty() ? "" : which + ")")};
     if (Problem p = apply_keys(chosen, job.spec); !p.empty()) return job.place + ": " + p;

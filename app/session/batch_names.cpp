@@ -55,7 +55,7 @@ Problem expand_one(std::string_view inside, const JobSpec& spec, size_t index, s
     std::string_view digits = inside.substr(colon + 1);
     bool number = !digits.empty() && digits.size() <= 3 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
     for (char c : digits) width = width * 10 + size_t(c - '0');
-    if (!number || width == 0) return fmt::format("{{{}}}: behind the colon a length of 1..999 is wanted", inside.substr(0, 40));
+    if (!number || width == 0) return fmt::format("{{{}}}: behind the colon a length of 1..999 is wanted", quotable_text(inside));
   }
   if (name == "index") {
     out += fmt::format("{:0{}}", index, width ? std::min<size_t>(width, 20) : 4);
@@ -66,7 +66,7 @@ Problem expand_one(std::string_view inside, const JobSpec& spec, size_t index, s
     std::vector<std::string> known = field_names();
     known.push_back("index");
     std::string nearest = closest_name(name, known);
-    return fmt::format("{{{}}} is no field{}", name.substr(0, 40), nearest.empty() ? "" : "; did you mean {" + nearest + "}?");
+    return fmt::format("{{{}}} is no field{}", quotable_text(name), nearest.empty() ? "" : "; did you mean {" + nearest + "}?");
   }
   std::string text = text_of(field_value(spec, *field));
   out += slug(width ? first_characters(text, width) : std::string_view(text));

@@ -35,17 +35,26 @@ Problem to_object(const toml::table& table, bool lists, nlohmann::ordered_json& 
     if (const toml::array* list = node->as_array(); list && lists) {
       values.clear();
       for (const toml::node& v : *list) values.push_back(scalar(v));
-      if (values.empty()) return key.substr(0, 40) + ": an empty list";
+      if (values.empty()) return quotable_text(key) + ": an empty list";
       value = values;
     }
     for (const nlohmann::json& v : values) {
       JobSpec scratch;
-      if (v.is_null()) return key.substr(0, 40) + ": a table, list or date stands where a plain value is wanted";
+      if (v.is_null()) return quotable_text(key) + ": a table, list or date stands where a plain value is wanted";
       if (Problem p = apply_keys({{key, v}}, scratch); !p.empty()) return p;
     }
     out[key] = nlohmann::ordered_json(value);
   }
   return {};
+}
+
+// " (seed)" for a line that begins with a bare key: a parser's complaint about a value does not name it.
+std::string key_of_line(std::string_view text, size_t line) {
+  for (; line > 1 && !text.empty(); --line) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  size_t end = std::min(text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), text.size());
+  if (end == 0) return {};
+  size_t next = text.find_first_not_of(" \t", end);
+  return next != std::string_view::npos && text[next] == '=' ? fmt::format(" ({})", text.substr(0, end)) : "";
 }
 
 Problem parse(std::string_view what, std::string_view text, toml::table& root) {
@@ -54,7 +63,7 @@ Problem parse(std::string_view what, std::string_view text, toml::table& root) {
   try {
     root = toml::parse(text);
   } catch (const toml::parse_error& e) {
-    return fmt::format("{}: line {}: {}", what, e.source().begin.line, e.description());
+    return fmt::format("{}: line {}{}: {}", what, e.source().begin.line, key_of_line(text, e.source().begin.line), e.description());
   }
   return {};
 }
@@ -121,7 +130,7 @@ Problem read_job_file(std::string_view text, JobFile& file) {
       }
     } else {
       std::string nearest = closest_name(key, {"defaults", "job"});
-      return "job file: unknown table `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+      return "job file: unknown table `" + quotable_text(key) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
   }
   if (file.jobs.empty()) return "job file: no [[job]] in it";
