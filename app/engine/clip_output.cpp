@@ -23,12 +23,12 @@ bool to_bytes(const TensorView& frame, std::vector<uint8_t>& rgb) {
 
 }  // namespace
 
-Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job, const std::string& version) {
+Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job) {
   const JobSpec& s = job.spec;
   auto out = std::unique_ptr<ClipOutput>(new ClipOutput());
   out->job_ = job;
   remove_stale(folder_of(s.output));
-  nlohmann::ordered_json settings = settings_document(s, version);
+  nlohmann::ordered_json settings = settings_document(s, job.origin);
   ClipSettings clip;
   clip.output = s.output, clip.replace = job.replace, clip.format = job.format;
   clip.width = s.size.width, clip.height = s.size.height, clip.frames = s.frames, clip.fps = s.fps;

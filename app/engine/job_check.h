@@ -9,6 +9,7 @@
 #include "app/media/clip_format.h"
 #include "app/media/output_stream.h"
 #include "app/session/events.h"
+#include "app/session/job_text.h"
 #include "kernels/core/cpu_features.h"
 #include "kernels/core/dtype.h"
 #include "model/dit/attend.h"
@@ -35,6 +36,7 @@ struct PreparedJob {
   Rng rng = Rng::philox;
   std::shared_ptr<AttentionPolicy> attention;
   WriteFaults* faults = nullptr;  // of the machine
+  Origin origin;
 };
 
 // Whether a method settles by itself what it keeps, so that a promised recall steers it and ends no job.

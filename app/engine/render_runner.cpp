@@ -6,9 +6,11 @@
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
+#include "app/engine/time_estimate.h"
 #include "app/engine/watch.h"
 #include "app/session/job_text.h"
 #include "model/dit/recall.h"
+#include "model/policy/policy.h"
 
 namespace zt {
 namespace {
@@ -116,7 +118,7 @@ class RenderRunner final : public StageRunner {
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host().places().version));
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job));
     ZT_ASSIGN_OR_RETURN(checkpoint, JobCheckpoint::open(p.job, control.note));
     clock.enter(JobState::loading);
     ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));
@@ -149,11 +151,11 @@ class RenderRunner final : public StageRunner {
     bool sampled = checkpoint->sampled(p.latent);
     if (sampled) p.guided = false;
     ZT_ASSIGN_OR_RETURN(embeds, sampled                 ? Result<Tensor>(Tensor())
-                                : s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
+                                : s.text_embeds.empty() ? host().embed(p.prompt)
                                                       : stored_embeds("text_embeds", s.text_embeds, model, ctx));
     if (!sampled) request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
     if (p.guided) {
-      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx)
+      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? host().embed(p.negative)
                                                               : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
       request.negative_embeds = real_rows_if(negative, !s.negative_embeds.empty());
     }
@@ -238,6 +240,15 @@ Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobContr
   ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
   result.numbers["tokens"] = double(p.latent[1] * (p.latent[2] / 2) * (p.latent[3] / 2));
   result.numbers["text_tokens"] = double(p.prompt.ids.size());
+  const ModelFolder& model = p.pipeline->model();
+  // A method whose plan depends on the tensors is counted as dense.
+  Grid grid{p.latent[1], p.latent[2] / model.transformer_config.patch_h, p.latent[3] / model.transformer_config.patch_w};
+  auto plan = static_plan(*p.job.attention, grid, model.transformer_config.heads, host.ctx());
+  result.numbers["expected_flops"] =
+      sampling_flops(model.transformer_config, p.latent, int64_t(p.prompt.ids.size()), p.job.spec.steps, p.guided, plan.ok() ? (*plan)->density() : 1) +
+      decoding_flops(model.vae_config, p.latent);
+  ZT_ASSIGN_OR_RETURN(double speed, host.speed(p.job, int64_t(result.numbers["tokens"])));
+  result.numbers["expected_s"] = result.numbers["expected_flops"] / speed;
   return p.job;
 }
 

@@ -84,7 +84,9 @@ int render(Side& s, const char* name, const Options& o, const Scratch& scratch, 
   if (job.spec.output.empty()) job.spec.output = (o.folder.empty() ? scratch.folder : o.folder) + "/" + name + ".mp4";
   job.spec.save_frames = s.path = scratch.folder + "/" + name + ".safetensors";
   print_note(fmt::format("{}: {}", name, s.label));
-  return run_job(make_render_runner(host), job, [](const JobResult&) {});
+  JobResult result = run_and_show(make_render_runner(host), job.spec, job);
+  if (result.code != ExitCode::done) print_error(result.error);
+  return int(result.code);
 }
 
 nlohmann::ordered_json as_json(const ClipDifference& d, const Side& a, const Side& b) {

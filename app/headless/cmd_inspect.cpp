@@ -60,9 +60,11 @@ int run(Options& o) {
   AttentionCapture capture(*choice, [&](const CapturedHead& head) { return report.add(head); });
   RenderOptions options;
   options.hooks = {&capture};
-  JobResult result;
-  int code = run_job(make_render_runner(*host, options), job, [&](const JobResult& r) { result = r; });
-  if (code != 0) return code;
+  JobResult result = run_and_show(make_render_runner(*host, options), job.spec, job);
+  if (result.code != ExitCode::done) {
+    print_error(result.error);
+    return int(result.code);
+  }
   if (report.files().empty()) return print_status(invalid("inspect: no step, layer or head of this model was chosen"));
   Status s = report.finish(settings_document(result.spec, (*host)->places().version), capture.seconds(), "clip.mp4");
   if (!s.ok()) return print_status(s);

@@ -1,7 +1,6 @@
 // Runs one job on an engine of its own and shows it: progress, notes, result; Ctrl-C and SIGTERM cancel it.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "app/engine/job_runner.h"
@@ -10,8 +9,11 @@
 
 namespace zt {
 
-// The exit code. on_result: takes the result instead of standard output; an error is said either way.
-int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options, std::function<void(const JobResult&)> on_result = {});
+// The exit code.
+int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options);
+
+// The same without a record of the result: for commands that go on from there. Errors are in the result.
+JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, const JobOptions& options);
 
 // A host for the model on this machine.
 Result<std::shared_ptr<ModelHost>> make_host();

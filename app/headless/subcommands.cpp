@@ -5,9 +5,11 @@ namespace zt {
 const std::vector<Subcommand>& subcommands() {
   static const std::vector<Subcommand> table = {
       {"render", "one job, one clip", setup_render},
+      {"batch", "a queue of jobs from a file: durable, resumable, shared by several workers", setup_batch},
       {"embed", "prompt to text embedding", setup_embed},
       {"encode", "video to latents", setup_encode},
       {"decode", "latents to video", setup_decode},
+      {"verify", "render a clip again from the settings stored in it and compare", setup_verify},
       {"models", "list models, verify one", setup_models},
       {"plan", "the plan of an attention method on a grid: counts, masks, picture", setup_plan},
       {"attn", "an attention method on tensors of a file: output, log-sum-exps, speed, recall", setup_attn},

@@ -52,27 +52,11 @@ std::string machine_id() {
   return fmt::format("{:08x}", uint32_t(hash ^ hash >> 32));
 }
 
-std::string owner() {
-  std::string pid = std::to_string(getpid());
-  return machine_id() + "-" + pid + "-" + process_start(pid);
-}
-
 // Whether `name` is a temporary name of this machine whose owner is gone.
-bool is_stale(const std::string& name, const std::string& machine) {
-  size_t mark = name.rfind(kMark);
-  if (!name.starts_with('.') || mark == std::string::npos) return false;
-  std::vector<std::string> parts;
-  std::string rest = name.substr(mark + kMark.size());
-  for (size_t at = 0; at != std::string::npos;) {
-    size_t dash = rest.find('-', at);
-    parts.push_back(rest.substr(at, dash == std::string::npos ? dash : dash - at));
-    at = dash == std::string::npos ? dash : dash + 1;
-  }
-  if (parts.size() != 4 || parts[0] != machine) return false;
-  int pid = 0;
-  auto [end, error] = std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), pid);
-  if (error != std::errc() || *end != '\0' || pid <= 0) return false;
-  return process_start(parts[1]) != parts[2];
+bool is_stale(const std::string& name) {
+  size_t mark = name.rfind(kMark), number = name.rfind('-');
+  if (!name.starts_with('.') || mark == std::string::npos || number < mark + kMark.size()) return false;
+  return tag_state(name.substr(mark + kMark.size(), number - mark - kMark.size())) == TagState::dead;
 }
 
 Status sync_folder(const std::string& folder) {
@@ -87,6 +71,21 @@ Status sync_folder(const std::string& folder) {
 }
 
 }  // namespace
+
+std::string process_tag() {
+  std::string pid = std::to_string(getpid());
+  return machine_id() + "-" + pid + "-" + process_start(pid);
+}
+
+TagState tag_state(const std::string& tag) {
+  size_t first = tag.find('-'), second = tag.rfind('-');
+  if (first == std::string::npos || second == first || tag.substr(0, first) != machine_id()) return TagState::elsewhere;
+  std::string pid = tag.substr(first + 1, second - first - 1);
+  int number = 0;
+  auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), number);
+  if (error != std::errc() || *end != '\0' || number <= 0) return TagState::elsewhere;
+  return process_start(pid) == tag.substr(second + 1) ? TagState::alive : TagState::dead;
+}
 
 std::string folder_of(const std::string& path) {
   size_t slash = path.rfind('/');
@@ -115,7 +114,7 @@ Status check_output(const std::string& path, bool replace) {
 
 Result<PendingFile> PendingFile::create(const std::string& path, bool replace, bool folder, WriteFaults* faults) {
   constexpr size_t kStemBytes = 120;  // leaves room for the mark in a name of at most 255 bytes
-  std::string stem = stem_of(path).substr(0, kStemBytes), tail = owner();
+  std::string stem = stem_of(path).substr(0, kStemBytes), tail = process_tag();
   if (stem.starts_with('.')) stem.erase(0, 1);
   for (int n = 0;; ++n) {
     std::string temporary = fmt::format("{}/.{}{}{}-{}", folder_of(path), stem, kMark, tail, n);
@@ -184,11 +183,10 @@ Status sync_file(const std::string& path, WriteFaults* faults) {
 }
 
 void remove_stale(const std::string& folder) {
-  std::string machine = machine_id();
   std::error_code error;
   std::vector<fs::path> dead;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (is_stale(entry.path().filename().string(), machine)) dead.push_back(entry.path());
+    if (is_stale(entry.path().filename().string())) dead.push_back(entry.path());
   }
   for (const fs::path& p : dead) fs::remove_all(p, error);
 }

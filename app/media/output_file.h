@@ -45,6 +45,12 @@ Status check_output(const std::string& path, bool replace);
 Status write_text(const PendingFile& file, std::string_view text);
 Status sync_file(const std::string& path, WriteFaults* faults = nullptr);
 
+// This process as one word: machine and process namespace, pid, start time.
+std::string process_tag();
+// What can be said about the process of a tag: it runs on this machine, it is gone, or it belongs to another machine.
+enum class TagState : uint8_t { alive, dead, elsewhere };
+TagState tag_state(const std::string& tag);
+
 // Removes temporary files of dead owners from a folder. Files of other machines are left alone.
 void remove_stale(const std::string& folder);
 

@@ -1,6 +1,7 @@
 // A blow-up inside the network ends the job at its step, with step and layer named.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -60,6 +61,40 @@ TEST_P(Guard, NamesStepAndLayer) {
       EXPECT_THAT(s.message(), HasSubstr("layer 1"));
       EXPECT_EQ(done, step) << "it stops at once";
     }
+  }
+}
+
+// Sets the cancel flag at a site and counts the self-attentions that still begin.
+class Canceller final : public AttentionHook {
+ public:
+  Canceller(std::atomic<bool>* flag, int64_t at) : flag_(flag), left_(at) {}
+  void before(const Site& site, TensorView&, TensorView&, TensorView&, const ExecContext&) override {
+    if (site.kind != AttentionKind::self) return;
+    if (*flag_) ++after;
+    if (left_-- == 0) *flag_ = true;
+  }
+  int after = 0;
+
+ private:
+  std::atomic<bool>* flag_;
+  int64_t left_;
+};
+
+TEST(Cancel, StopsWithinOneBlockAtAHundredPlaces) {
+  auto m = make_machine();
+  std::atomic<bool> cancel{false};
+  m->ctx.cancel = &cancel;
+  auto model = must(TextToVideo::open(ZT_SOURCE_DIR "/tests/golden/pipelines/heads2x12", DType::f32));
+  Tensor embeds = must(model->embed(must(model->tokenize("a red ball")), m->ctx));
+  for (int64_t at = 0; at < 100; ++at) {
+    cancel = false;
+    Canceller hook(&cancel, at);
+    DenoiseRequest r;
+    r.embeds = embeds, r.negative_embeds = embeds, r.steps = 50, r.attention = must(make_policy("dense")), r.hooks = {&hook};
+    auto latents = model->denoise({32, 32, 5}, r, {}, m->ctx);
+    ASSERT_FALSE(latents.ok());
+    EXPECT_EQ(latents.status().code(), Code::kCancelled);
+    EXPECT_EQ(hook.after, 0) << at;
   }
 }
 
