@@ -36,6 +36,14 @@ void parallel_ranges(int threads, int64_t n, int64_t grain, F&& fn) {
   parallel_for(threads, tasks, [&](int64_t t) { fn(t * grain, std::min(n, (t + 1) * grain)); });
 }
 
+// Until another compute thread has done what `ready` asks for. Short waits spin.
+template <class P>
+void wait_until(P&& ready) {
+  for (int spins = 0; !ready(); ++spins) {
+    if (spins > 1000) std::this_thread::yield();
+  }
+}
+
 // One of several kinds of work in a row: it begins when an earlier stage is done.
 struct Stage {
   int64_t tasks = 0;
@@ -63,9 +71,7 @@ void parallel_stages(int threads, std::span<const Stage> stages, F&& fn) {
       for (int64_t task = next++;; task = next++) {
         while (s < stages.size() && task >= begin + stages[s].tasks) begin += stages[s++].tasks;
         if (s == stages.size()) break;
-        for (int spins = 0; !finished(stages[s].after); ++spins) {
-          if (spins > 1000) std::this_thread::yield();
-        }
+        wait_until([&] { return finished(stages[s].after); });
         fn(s, task - begin);
         done[s].fetch_add(1, std::memory_order_release);
       }

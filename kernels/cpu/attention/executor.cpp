@@ -3,8 +3,10 @@
 // Of each head all chunks that some list names are packed, then its query tiles run, longest list first. Chunks and tiles
 // depend on shapes only.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "kernels/api/checks.h"
@@ -52,31 +54,31 @@ namespace {
 class Run {
  public:
   explicit Run(const Call& call)
-      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call), units_(count_units()) {}
+      : c_(call), t_(call.t), plan_(call.plan), parts_(call.parts()), p_(call.p), a_(call.a), z_(call.z), linear_(call),
+        units_(count_units()),
+        pieces_(linear_.wanted() ? z_.linear.pieces : (z_.slots + kSlotsPerPiece - 1) / kSlotsPerPiece),
+        progress_(std::make_unique<Progress[]>(size_t(z_.heads))) {}
 
-  // Head by head: pack, sum for the linear part, attend. Heads take turns in the places of the workspace, of which there are
-  // two where memory allows: a thread that finds no tile left packs the next head while others finish theirs.
+  // Head by head: pack, sum for the linear part, attend. A head is packed piece by piece by the threads that attend the one
+  // before it, right after a tile: what they fetched meanwhile lies in their own caches. Heads take turns in the places of
+  // the workspace.
   void all() {
     if (a_.block_mass) std::fill_n(a_.block_mass.as<float>(), a_.block_mass.count(), 0.f);
+    if (units_ == 0 || z_.heads == 0) return;
     mark();
     if (linear_.wanted()) linear_.prepare();
     std::vector<Stage> stages;
     std::vector<Work> work;
-    std::vector<int> attended(size_t(z_.heads), -1);  // stage of each head
-    auto add = [&](Kind kind, int64_t head, int64_t tasks, int after) {
-      stages.push_back({tasks, after});
+    auto add = [&](Kind kind, int64_t head, int64_t tasks) {
+      stages.push_back({tasks, kind == Kind::close ? int(stages.size()) - 1 : -1});
       work.push_back({kind, head});
-      return int(stages.size()) - 1;
     };
-    auto prepare = [&](int64_t head) {
-      int64_t pieces = linear_.wanted() ? z_.linear.pieces : (z_.slots + kSlotsPerTask - 1) / kSlotsPerTask;
-      // One task more puts the tiles in order.
-      int last = add(Kind::pack, head, pieces + 1, head < z_.places ? -1 : attended[size_t(head - z_.places)]);
-      if (!linear_.wanted()) return last;
-      last = add(Kind::join, head, linear_.join_tasks(), last);
-      return linear_.has_close() ? add(Kind::close, head, 1, last) : last;
-    };
-    for (int64_t head = 0; head < z_.heads; ++head) attended[size_t(head)] = add(Kind::attend, head, units_, prepare(head));
+    add(Kind::pack, 0, pieces_ + 1);
+    for (int64_t head = 0; head < z_.heads; ++head) {
+      if (linear_.wanted()) add(Kind::join, head, linear_.join_tasks());
+      if (linear_.wanted() && linear_.has_close()) add(Kind::close, head, 1);
+      add(Kind::attend, head, units_);
+    }
     parallel_stages(c_.threads, stages, [&](size_t stage, int64_t i) { run(work[stage], i); });
   }
 
@@ -86,8 +88,11 @@ class Run {
     Kind kind;
     int64_t head;
   };
+  struct Progress {
+    std::atomic<int64_t> packed{0}, summed{0}, attended{0};  // tasks done
+  };
   // A chunk alone takes less than a microsecond.
-  static constexpr int64_t kSlotsPerTask = 8;
+  static constexpr int64_t kSlotsPerPiece = 8;
 
   const Call& c_;
   const TileKernel& t_;
@@ -97,30 +102,60 @@ class Run {
   const AttentionArgs& a_;
   const Sizes& z_;
   const LinearCall linear_;
-  const int64_t units_;  // of a head
+  const int64_t units_, pieces_;  // of a head
+  const std::unique_ptr<Progress[]> progress_;
 
   int64_t place(int64_t head) const { return head % z_.places; }
   Unit* units_at(int64_t head) const { return c_.at<Unit>(z_.order_at) + place(head) * z_.tiles; }
+  Progress& progress(int64_t head) const { return progress_[size_t(head)]; }
+  int64_t join_tasks() const { return !linear_.wanted() ? 0 : linear_.join_tasks() + linear_.has_close(); }
 
   void run(const Work& w, int64_t i) const {
-    switch (w.kind) {
-      case Kind::pack: return pack_task(w.head, i);
-      case Kind::join: return linear_.join(place(w.head), i);
-      case Kind::close: return linear_.close(place(w.head));
-      case Kind::attend: return attend(w.head, i);
+    Progress& p = progress(w.head);
+    if (w.kind == Kind::pack) return pack_task(w.head, i);
+    wait_until([&] { return p.packed == pieces_ + 1; });
+    if (w.kind == Kind::join || w.kind == Kind::close) {
+      w.kind == Kind::join ? linear_.join(place(w.head), i) : linear_.close(place(w.head));
+      ++p.summed;
+      return;
     }
+    wait_until([&] { return p.summed == join_tasks(); });
+    attend(w.head, i);
+    ++p.attended;
+    if (w.head + 1 < z_.heads) pack_next(w.head + 1, i);
   }
 
-  void pack_task(int64_t head, int64_t i) const {
-    if (i == 0) return order(head);
-    int64_t piece = i - 1, begin = piece * kSlotsPerTask, end = std::min(z_.slots, begin + kSlotsPerTask);
-    if (linear_.wanted()) {
-      RowRange blocks = linear_.blocks(piece);
-      begin = blocks.begin * z_.chunks_per_block, end = blocks.end * z_.chunks_per_block;
+  // Pieces of the next head that go with a unit: all within the first three quarters of the units, so that nobody waits for
+  // them.
+  RowRange pieces_of(int64_t unit) const {
+    int64_t last = std::max<int64_t>(1, units_ * 3 / 4);
+    auto first = [&](int64_t u) { return (std::min(u, last) * pieces_ + last - 1) / last; };
+    return {first(unit), first(unit + 1)};
+  }
+  void pack_next(int64_t head, int64_t unit) const {
+    if (head >= z_.places) wait_until([&] { return progress(head - z_.places).attended == units_; });
+    if (unit == 0) pack_task(head, 0);
+    RowRange pieces = pieces_of(unit);
+    for (int64_t piece = pieces.begin; piece < pieces.end; ++piece) pack_task(head, piece + 1);
+  }
+
+  RowRange slots_of_piece(int64_t piece) const {
+    if (!linear_.wanted()) return {piece * kSlotsPerPiece, std::min(z_.slots, (piece + 1) * kSlotsPerPiece)};
+    RowRange blocks = linear_.blocks(piece);
+    return {blocks.begin * z_.chunks_per_block, blocks.end * z_.chunks_per_block};
+  }
+
+  // Task 0 puts the tiles in order.
+  void pack_task(int64_t head, int64_t task) const {
+    if (task == 0) {
+      order(head);
+    } else {
+      RowRange slots = slots_of_piece(task - 1);
+      for (int64_t slot = slots.begin; slot < slots.end; ++slot) pack(head, slot);
+      // While the values are in the cache.
+      if (linear_.wanted()) linear_.state(place(head), head, task - 1);
     }
-    for (int64_t slot = begin; slot < end; ++slot) pack(head, slot);
-    // While the values are in the cache.
-    if (linear_.wanted()) linear_.state(place(head), head, piece);
+    ++progress(head).packed;
   }
 
   // Key blocks that no list names are not packed, unless the linear part may read their values.
@@ -155,7 +190,7 @@ class Run {
             c_.scratch());
   }
 
-  // The tile that this thread is likely to take next, and a share of the next head's keys and values.
+  // The tile that this thread is likely to take next, and what it will pack after this one.
   void look_ahead(int64_t head, int64_t unit, TileJob& job) const {
     job.element_bytes = int64_t(dtype_size(p_.dtype)), job.row_bytes = job.element_bytes * p_.head_dim;
     if (int64_t next = unit + c_.threads; next < units_) {
@@ -163,8 +198,10 @@ class Run {
       job.ahead[0] = {query_rows(a_.q, head, first), rows};
       if (a_.out) job.ahead[1] = {query_rows(a_.out, head, first), rows};
     }
-    if (head + 1 == z_.heads) return;
-    int64_t begin = unit * plan_.nk() / units_, count = (unit + 1) * plan_.nk() / units_ - begin;
+    RowRange pieces = pieces_of(unit);
+    if (head + 1 == z_.heads || pieces.begin == pieces.end) return;
+    auto token = [&](int64_t slot) { return plan_.k_starts()[size_t(slot / z_.chunks_per_block)]; };
+    int64_t begin = token(slots_of_piece(pieces.begin).begin), count = token(slots_of_piece(pieces.end - 1).end) - begin;
     job.ahead[2] = {key_rows(a_.k, head + 1, begin), count};
     if (a_.v) job.ahead[3] = {key_rows(a_.v, head + 1, begin), count};
   }
