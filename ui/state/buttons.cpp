@@ -49,9 +49,8 @@ constexpr Button kButtons[] = {
 std::span<const Button> buttons() { return kButtons; }
 
 const Button* find_button(std::string_view name) {
-  auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-  };
+  // "Save frame" is save-frame.
+  auto same = [](char a, char b) { return a == ' ' || a == '_' ? b == '-' : std::tolower(static_cast<unsigned char>(a)) == b; };
   for (const Button& b : kButtons) {
     if (std::equal(name.begin(), name.end(), b.name.begin(), b.name.end(), same)) return &b;
   }
