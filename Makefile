@@ -1,11 +1,11 @@
-# make build | demo | test | test-long | bench | install | clean. Each first makes sure the packages are there.
+# make build | demo | test | test-long | fuzz | bench | install | clean. Each first makes sure the packages are there.
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := $(shell sed 's/\#.*//' tests/support/packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 CMAKE_FLAGS ?=
 
-.PHONY: all setup build demo test test-long bench install clean
+.PHONY: all setup build demo test test-long fuzz bench install clean
 
 all: build
 
@@ -30,13 +30,27 @@ demo: setup $(BUILD)/build.ninja
 test: build
 	ctest --test-dir $(BUILD) --output-on-failure -j 1 -LE long
 
-# What takes longer: everything under address and undefined-behaviour sanitizers, the engine under thread sanitizer.
+# What takes longer: the tests labelled long (hundreds of kills, every n-th fault), then everything under address and undefined-behaviour sanitizers, the engine under thread sanitizer.
 test-long: build
 	ctest --test-dir $(BUILD) --output-on-failure -j 1
 	cmake -S . -B $(BUILD)-asan --preset asan && ninja -C $(BUILD)-asan -j $(JOBS)
 	ctest --test-dir $(BUILD)-asan --output-on-failure -j 1
 	cmake -S . -B $(BUILD)-tsan --preset tsan && ninja -C $(BUILD)-tsan -j $(JOBS) test_app
 	ctest --test-dir $(BUILD)-tsan --output-on-failure -R '^app\.(Engine|Media)'
+
+# Hours: FUZZ_RUNS inputs a reader under address and undefined-behaviour sanitizers. Corpora and logs stay in $(BUILD)-fuzz;
+# tests/fuzz/README.md keeps the summary. One allocation above 64 MiB, one input above ten seconds, or any report ends a target.
+FUZZ_RUNS ?= 2000000
+FUZZ_TARGETS ?= safetensors index tokenizer job plan checkpoint
+fuzz:
+	$(MAKE) setup PACKAGES="$(PACKAGES) clang libclang-rt-14-dev"
+	cmake -S . -B $(BUILD)-fuzz --preset fuzz && ninja -C $(BUILD)-fuzz -j $(JOBS) $(addprefix fuzz_,$(FUZZ_TARGETS))
+	for t in $(FUZZ_TARGETS); do mkdir -p $(BUILD)-fuzz/corpus/$$t && \
+	  ZT_FUZZ_SEEDS=$(BUILD)-fuzz/seeds/$$t $(BUILD)-fuzz/bin/fuzz/fuzz_$$t -runs=0 >/dev/null 2>&1 && \
+	  $(BUILD)-fuzz/bin/fuzz/fuzz_$$t -runs=$(FUZZ_RUNS) -max_len=65536 -malloc_limit_mb=64 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)-fuzz/$$t- $(BUILD)-fuzz/corpus/$$t $(BUILD)-fuzz/seeds/$$t 2> $(BUILD)-fuzz/$$t.log || \
+	    { tail -40 $(BUILD)-fuzz/$$t.log; exit 1; }; \
+	  grep -E "stat::(number_of_executed|peak_rss)" $(BUILD)-fuzz/$$t.log | sed "s/^/$$t /"; done
 
 bench: build
 	$(BUILD)/bin/zoetrope bench ops
@@ -47,4 +61,4 @@ install: build
 	cmake --install $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

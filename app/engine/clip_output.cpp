@@ -23,25 +23,26 @@ bool to_bytes(const TensorView& frame, std::vector<uint8_t>& rgb) {
 
 }  // namespace
 
-Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job, const std::string& version) {
+Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job) {
   const JobSpec& s = job.spec;
   auto out = std::unique_ptr<ClipOutput>(new ClipOutput());
   out->job_ = job;
   remove_stale(folder_of(s.output));
-  nlohmann::ordered_json settings = settings_document(s, version);
+  nlohmann::ordered_json settings = settings_document(s, job.origin);
   ClipSettings clip;
   clip.output = s.output, clip.replace = job.replace, clip.format = job.format;
   clip.width = s.size.width, clip.height = s.size.height, clip.frames = s.frames, clip.fps = s.fps;
+  clip.faults = job.faults;
   if (!s.no_metadata) clip.comment = settings.dump();
   ZT_ASSIGN_OR_RETURN(out->clip_, ClipWriter::open(clip));
   if (!job.side_file.empty()) {
-    ZT_ASSIGN_OR_RETURN(PendingFile side, PendingFile::create(job.side_file, job.replace_side));
+    ZT_ASSIGN_OR_RETURN(PendingFile side, PendingFile::create(job.side_file, job.replace_side, false, job.faults));
     ZT_RETURN_IF_ERROR(write_text(side, settings.dump(2) + "\n"));
     out->side_ = std::move(side);
   }
   if (!s.save_frames.empty()) {
     ZT_ASSIGN_OR_RETURN(out->raw_, TensorFile::open(s.save_frames, job.replace, "frames", DType::u8,
-                                                    {s.frames, s.size.height, s.size.width, 3}, clip.comment));
+                                                    {s.frames, s.size.height, s.size.width, 3}, clip.comment, job.faults));
   }
   return out;
 }

@@ -17,7 +17,7 @@ namespace zt {
 class ClipOutput {
  public:
   // Also removes what dead runs left in the folder.
-  static Result<std::unique_ptr<ClipOutput>> open(const PreparedJob& job, const std::string& version);
+  static Result<std::unique_ptr<ClipOutput>> open(const PreparedJob& job);
   // RGB f32 [H, W, 3] in [-1, 1]; a value that is not finite fails the job and names the frame.
   Status push(const TensorView& frame);
   int64_t frames() const { return pushed_; }

@@ -95,6 +95,8 @@ Result<std::string> model_root(const std::string& model, const JobPlaces& places
   return model;
 }
 
+bool chooses(const AttentionPolicy& policy) { return policy.name() == "auto"; }
+
 Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes) {
   PreparedJob job;
   job.spec = spec;
@@ -110,12 +112,15 @@ Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::st
   ZT_CHECK(sampler && rng);  // validate knows the same names
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
-  if (job.attention->name() != "dense" && s.min_recall > 0)
-    return invalid("min_recall: cannot be promised for {}", job.attention->name());
-  if (job.attention->name() != "dense" && s.min_psnr > 0)
-    return invalid("min_psnr: cannot be promised for {}", job.attention->name());
-  if (s.checkpoint_every > 0)
-    notes.push_back("checkpoint_every: this build keeps no checkpoints; an interrupted job starts over");
+  if (chooses(*job.attention) && s.min_recall > 0 && s.attn.find("recall=") == s.attn.npos) {
+    s.attn += fmt::format("{}recall={}", s.attn.find(':') == s.attn.npos ? ":" : ",", s.min_recall);
+    ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
+  }
+  if (job.attention->name() != "dense" && s.min_psnr > 0) {
+    return invalid(
+        "min_psnr: a render with {} has no dense clip beside it; render both and use `zoetrope compare`, or take --attn dense",
+        job.attention->name());
+  }
   return job;
 }
 

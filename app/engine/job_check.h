@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "app/media/clip_format.h"
+#include "app/media/output_stream.h"
 #include "app/session/events.h"
+#include "app/session/job_text.h"
 #include "kernels/core/cpu_features.h"
 #include "kernels/core/dtype.h"
 #include "model/dit/attend.h"
@@ -33,7 +35,12 @@ struct PreparedJob {
   SamplerKind sampler = SamplerKind::unipc;
   Rng rng = Rng::philox;
   std::shared_ptr<AttentionPolicy> attention;
+  WriteFaults* faults = nullptr;  // of the machine
+  Origin origin;
 };
+
+// Whether a method settles by itself what it keeps, so that a promised recall steers it and ends no job.
+bool chooses(const AttentionPolicy& policy);
 
 // The part that looks at no file but a plan file: ranges, method, precision, device.
 Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes);

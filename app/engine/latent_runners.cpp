@@ -18,7 +18,7 @@ class TensorRunner : public StageRunner {
   Status save(const PreparedJob& job, const std::string& name, const std::vector<int64_t>& shape, const TensorView& data,
               JobResult& result) {
     std::string settings = job.spec.no_metadata ? "" : settings_document(job.spec, host().places().version).dump();
-    ZT_ASSIGN_OR_RETURN(auto file, TensorFile::open(job.spec.output, job.replace, name, DType::f32, shape, settings));
+    ZT_ASSIGN_OR_RETURN(auto file, TensorFile::open(job.spec.output, job.replace, name, DType::f32, shape, settings, job.faults));
     ZT_RETURN_IF_ERROR(file->write(data.data, data.bytes()));
     // Rows that `data` lacks are zeros.
     size_t bytes = sizeof(float);
@@ -141,7 +141,7 @@ class DecodeRunner final : public StageRunner {
     ZT_ASSIGN_OR_RETURN(Shape want, latent_shape(pipeline->model(), {s.size.width, s.size.height, s.frames}));
     if (want != l) return invalid("{}: latents {} do not fit the model, which reads {}", input_, l.str(), want.str());
     result.spec = s, result.settings_hash = settings_hash(s);
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(job, host().places().version));
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(job));
     host().set_budget(job, clip_output_bytes(s));
     ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({s.size.width, s.size.height, s.frames}, 1, ctx));
     bool tiled = result.tiled_decode = memory.tiled_decode || s.vae_tiling == "on";

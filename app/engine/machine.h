@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/media/output_stream.h"
 #include "kernels/api/exec_context.h"
 #include "kernels/api/op_table.h"
 
@@ -12,6 +13,7 @@ namespace zt {
 
 struct Machine {
   Arena arena;
+  WriteFaults faults;  // none unless a test asks for them, as with arena.fail_at
   std::unique_ptr<const OpTable> ops;
   ExecContext ctx;
 

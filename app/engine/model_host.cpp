@@ -1,7 +1,10 @@
 #include "app/engine/model_host.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "model/io/safetensors.h"
 
@@ -20,7 +23,8 @@ std::string mib(size_t bytes) {
 size_t ModelHost::program_bytes() const {
   // Measured growth after this point that is no tensor: code the maths library makes, thread stacks, codec tables.
   constexpr size_t kLater = size_t(14) << 20;
-  size_t held = machine_->arena.current(), resident = size_t(resident_mb()) << 20;
+  malloc_trim(0);  // what earlier jobs gave back would count as held otherwise
+  size_t held = machine_->arena.current() - embeds_.bytes(), resident = size_t(resident_mb()) << 20;
   return (resident > held ? resident - held : 0) + kLater;
 }
 
@@ -30,6 +34,9 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
   auto job = prepare_job(spec, kind, places_, ctx.isa, notes);
   for (std::string& n : notes) control.note(std::move(n));
   if (!job.ok()) return job;
+  job->faults = &machine_->faults;
+  job->origin = {places_.version, std::string(isa_name(ctx.isa)), ""};
+  if (kind == JobKind::render || kind == JobKind::decode) job->origin.model_hash = fingerprints_.of(job->model_root);
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
   ctx.threads = job->spec.threads > 0 ? int(job->spec.threads) : physical_threads();
@@ -39,10 +46,25 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
 Result<TextToVideo*> ModelHost::open(const PreparedJob& job) {
   if (!pipeline_ || root_ != job.model_root || pipeline_->compute() != job.compute) {
     pipeline_.reset();  // the old weights go before the new ones come
+    embeds_.clear();
     ZT_ASSIGN_OR_RETURN(pipeline_, TextToVideo::open(job.model_root, job.compute));
     root_ = job.model_root;
   }
   return pipeline_.get();
+}
+
+Result<Tensor> ModelHost::embed(const TokenIds& ids) {
+  std::string key(reinterpret_cast<const char*>(ids.ids.data()), ids.ids.size() * sizeof(ids.ids[0]));
+  auto copy = [&](const TensorView& from) -> Result<Tensor> {
+    ZT_ASSIGN_OR_RETURN(Tensor out, machine_->arena.make(from.dtype, from.shape));
+    std::memcpy(out.data(), from.data, from.bytes());
+    return out;
+  };
+  if (TensorView known = embeds_.find(key)) return copy(known);
+  ZT_ASSIGN_OR_RETURN(Tensor fresh, pipeline_->embed(ids, ctx()));
+  ZT_ASSIGN_OR_RETURN(Tensor kept, copy(fresh));
+  embeds_.put(key, std::move(kept));
+  return fresh;
 }
 
 void ModelHost::set_budget(const PreparedJob& job, size_t beside) {

@@ -5,9 +5,12 @@
 #include <memory>
 #include <string>
 
+#include "app/engine/embed_cache.h"
+#include "app/engine/fingerprint.h"
 #include "app/engine/job_check.h"
 #include "app/engine/job_clock.h"
 #include "app/engine/machine.h"
+#include "app/engine/time_estimate.h"
 #include "model/pipeline/text_to_video.h"
 
 namespace zt {
@@ -18,14 +21,20 @@ class ModelHost {
 
   const JobPlaces& places() const { return places_; }
   const ExecContext& ctx() const { return machine_->ctx; }
-  const Machine& machine() const { return *machine_; }
+  Machine& machine() { return *machine_; }
 
   // prepare_job with this machine, its notes passed on; sets threads and cancel flag for the job.
   Result<PreparedJob> begin(const JobSpec& spec, JobKind kind, const JobControl& control);
   Result<TextToVideo*> open(const PreparedJob& job);
+  // The prompt's embedding by the open model, computed once.
+  Result<Tensor> embed(const TokenIds& ids);
   // Tensors may take what is free, or what --max-memory leaves beside the program and `beside`. The model's estimate uses
   // this budget to choose between exact and tiled decoding, and the arena refuses what exceeds it.
   void set_budget(const PreparedJob& job, size_t beside);
+  // Flops a second this machine reaches on the open model (time_estimate.h).
+  Result<double> speed(const PreparedJob& job, int64_t tokens) {
+    return gauge_.measure(job.model_root, pipeline_->model().transformer_config, tokens, job.compute, ctx());
+  }
   // Prints the estimate as a note and refuses what does not fit (kTooBig).
   Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
                JobResult& result) const;
@@ -38,6 +47,9 @@ class ModelHost {
   JobPlaces places_;
   std::string root_;  // of pipeline_
   std::unique_ptr<TextToVideo> pipeline_;
+  EmbedCache embeds_;  // of pipeline_
+  SpeedGauge gauge_;
+  Fingerprints fingerprints_;
 };
 
 // Reads a tensor of a safetensors file as f32, shape free; mistakes are kInvalid and name the field.

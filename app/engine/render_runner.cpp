@@ -1,12 +1,16 @@
 #include <fstream>
 
+#include "app/engine/checkpoint.h"
 #include "app/engine/clip_output.h"
 #include "app/engine/explain.h"
 #include "app/engine/presets.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
+#include "app/engine/time_estimate.h"
 #include "app/engine/watch.h"
 #include "app/session/job_text.h"
+#include "model/dit/recall.h"
+#include "model/policy/policy.h"
 
 namespace zt {
 namespace {
@@ -19,6 +23,11 @@ struct Plan {
   bool guided = false;
   MemoryEstimate memory;
 };
+
+// Whether attention is measured against dense attention while the clip is made.
+bool measured(const PreparedJob& job) {
+  return !job.spec.report.empty() || job.spec.min_recall > 0 || chooses(*job.attention);
+}
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
@@ -60,6 +69,11 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   }
   host.set_budget(p.job, clip_output_bytes(s));
   ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
+  if (measured(p.job)) {
+    const TransformerConfig& t = model.transformer_config;
+    int64_t tokens = p.latent[1] * (p.latent[2] / t.patch_h) * (p.latent[3] / t.patch_w);
+    p.memory.denoise += RecallMeter::bytes(t.heads, tokens, t.head_dim, p.job.compute, host.ctx());
+  }
   if (s.vae_tiling == "on") p.memory.tiled_decode = true;
   result.tiled_decode = p.memory.tiled_decode;
   size_t decode = p.memory.decode + clip_output_bytes(s);
@@ -85,16 +99,27 @@ Result<Tensor> stored_embeds(std::string_view field, const std::string& path, co
 
 class RenderRunner final : public StageRunner {
  public:
-  RenderRunner(std::shared_ptr<ModelHost> host, bool explain) : StageRunner(std::move(host)), explain_(explain) {}
+  RenderRunner(std::shared_ptr<ModelHost> host, RenderOptions options) : StageRunner(std::move(host)), options_(std::move(options)) {}
 
  private:
   Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+    std::optional<JobCheckpoint> checkpoint;
+    Status s = render(spec, control, clock, result, checkpoint);
+    if (!checkpoint) return s;
+    if (s.ok()) checkpoint->remove();
+    std::string hint = s.ok() ? "" : checkpoint->hint();
+    return hint.empty() ? s : Status(s.code(), s.message() + "; " + hint);
+  }
+
+  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result,
+                std::optional<JobCheckpoint>& checkpoint) {
     Plan p;
     ZT_ASSIGN_OR_RETURN(p.job, host().begin(spec, JobKind::render, control));
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job, host().places().version));
+    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job));
+    ZT_ASSIGN_OR_RETURN(checkpoint, JobCheckpoint::open(p.job, control.note));
     clock.enter(JobState::loading);
     ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));
     const ExecContext& ctx = host().ctx();
@@ -103,14 +128,14 @@ class RenderRunner final : public StageRunner {
     if (!s.save_latents.empty()) {
       std::vector<int64_t> shape = {p.latent[0], p.latent[1], p.latent[2], p.latent[3]};
       std::string settings = s.no_metadata ? "" : settings_document(s, host().places().version).dump();
-      ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings));
+      ZT_ASSIGN_OR_RETURN(saved, TensorFile::open(s.save_latents, p.job.replace, "latents", DType::f32, shape, settings, p.job.faults));
     }
     std::optional<PendingFile> report;
     if (!s.report.empty()) {
-      ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace));
+      ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(s.report, p.job.replace, false, p.job.faults));
       report = std::move(file);
     }
-    if (explain_) {
+    if (options_.explain) {
       for (std::string& line : explain_choices(model, p.latent, p.job.compute, ctx)) control.note("explain: " + line);
     }
 
@@ -123,11 +148,14 @@ class RenderRunner final : public StageRunner {
     }
 
     clock.enter(JobState::encoding);
-    ZT_ASSIGN_OR_RETURN(embeds, s.text_embeds.empty() ? p.pipeline->embed(p.prompt, ctx)
+    bool sampled = checkpoint->sampled(p.latent);
+    if (sampled) p.guided = false;
+    ZT_ASSIGN_OR_RETURN(embeds, sampled                 ? Result<Tensor>(Tensor())
+                                : s.text_embeds.empty() ? host().embed(p.prompt)
                                                       : stored_embeds("text_embeds", s.text_embeds, model, ctx));
-    request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
+    if (!sampled) request.embeds = real_rows_if(embeds, !s.text_embeds.empty());
     if (p.guided) {
-      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? p.pipeline->embed(p.negative, ctx)
+      ZT_ASSIGN_OR_RETURN(negative, s.negative_embeds.empty() ? host().embed(p.negative)
                                                               : stored_embeds("negative_embeds", s.negative_embeds, model, ctx));
       request.negative_embeds = real_rows_if(negative, !s.negative_embeds.empty());
     }
@@ -135,29 +163,35 @@ class RenderRunner final : public StageRunner {
     // The weights are read as part of loading, so that a step's time is a step's time.
     clock.enter(JobState::loading);
     if (control.preview) preview_.prepare(*p.pipeline, ctx);
-    ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
+    if (!sampled) ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
     clock.enter(JobState::denoising, s.steps);
     std::vector<AttentionRecord> records;
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
     request.seed = uint64_t(s.seed), request.attention = p.job.attention;
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
+    request.hooks = options_.hooks;
+    RecallMeter meter;
+    if (measured(p.job) || control.attention) request.hooks.push_back(&meter);
     std::optional<PlanWatch> watch;
     if (control.attention_map) request.hooks.push_back(&watch.emplace(control.attention_map));
     DenoiseHooks hooks;
     hooks.records = &records;
+    request.resume = checkpoint->found();
+    hooks.save_every = s.checkpoint_every;
+    hooks.save = [&](const DenoiseState& state) { checkpoint->save(state); };
     size_t seen = 0;
+    std::vector<double> step_s;
     hooks.on_step = [&](const StepInfo& info) {
-      double density = 0;
-      for (size_t i = seen; i < records.size(); ++i) density += records[i].density;
-      density = records.size() > seen ? density / double(records.size() - seen) : 1;
-      if (control.attention && records.size() > seen)
-        control.attention(attention_table(records.data() + seen, records.size() - seen, info, model.transformer_config));
+      auto step = std::span<const AttentionRecord>(records).subspan(seen);
       seen = records.size();
+      step_s.push_back(info.seconds);
+      if (control.attention && !step.empty())
+        control.attention(attention_table(step, info, model.transformer_config));
       if (control.preview) {
         if (Clip clip = preview_.make(*p.pipeline, info, s.fps, ctx)) control.preview({info.step, std::move(clip)});
       }
-      clock.step(info.step, density);
-      return ok_status();
+      clock.step(info.step, figures_of(step).density);
+      return s.min_recall > 0 && !chooses(*p.job.attention) ? check_recall(step, s.min_recall, info.steps) : ok_status();
     };
     ZT_ASSIGN_OR_RETURN(Tensor latents, p.pipeline->denoise(clip_shape(s), request, hooks, ctx));
     embeds = Tensor(), negative = Tensor(), init = Tensor();
@@ -179,7 +213,8 @@ class RenderRunner final : public StageRunner {
     if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
     if (report) {
       clock.end();
-      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, records, result)));
+      ZT_RETURN_IF_ERROR(
+          write_text(*report, report_json(p.job, host().places().version, records, step_s, meter.seconds(), result)));
       ZT_RETURN_IF_ERROR(report->commit());
       result.files.push_back(s.report);
     }
@@ -188,14 +223,14 @@ class RenderRunner final : public StageRunner {
 
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
 
-  bool explain_;
+  RenderOptions options_;
   PreviewMaker preview_;
 };
 
 }  // namespace
 
-std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, bool explain) {
-  return std::make_unique<RenderRunner>(std::move(host), explain);
+std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, RenderOptions options) {
+  return std::make_unique<RenderRunner>(std::move(host), std::move(options));
 }
 
 Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobControl& control, JobResult& result) {
@@ -205,6 +240,15 @@ Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobContr
   ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
   result.numbers["tokens"] = double(p.latent[1] * (p.latent[2] / 2) * (p.latent[3] / 2));
   result.numbers["text_tokens"] = double(p.prompt.ids.size());
+  const ModelFolder& model = p.pipeline->model();
+  // A method whose plan depends on the tensors is counted as dense.
+  Grid grid{p.latent[1], p.latent[2] / model.transformer_config.patch_h, p.latent[3] / model.transformer_config.patch_w};
+  auto plan = static_plan(*p.job.attention, grid, model.transformer_config.heads, host.ctx());
+  result.numbers["expected_flops"] =
+      sampling_flops(model.transformer_config, p.latent, int64_t(p.prompt.ids.size()), p.job.spec.steps, p.guided, plan.ok() ? (*plan)->density() : 1) +
+      decoding_flops(model.vae_config, p.latent);
+  ZT_ASSIGN_OR_RETURN(double speed, host.speed(p.job, int64_t(result.numbers["tokens"])));
+  result.numbers["expected_s"] = result.numbers["expected_flops"] / speed;
   return p.job;
 }
 

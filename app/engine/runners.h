@@ -9,8 +9,12 @@
 
 namespace zt {
 
+struct RenderOptions {
+  bool explain = false;                // notes say which implementation runs and why the others do not
+  std::vector<AttentionHook*> hooks;   // see every attention; they must outlive the runner
+};
 // Prompt to clip.
-std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, bool explain = false);
+std::unique_ptr<JobRunner> make_render_runner(std::shared_ptr<ModelHost> host, RenderOptions options = {});
 // Prompt to `prompt_embeds` [max text tokens, C] f32: the rows after the prompt's own are zeros.
 std::unique_ptr<JobRunner> make_embed_runner(std::shared_ptr<ModelHost> host);
 // Clip to `latents` [C, T, H, W] f32. Sides are cropped to multiples of the model's grid, the end to 4n + 1 frames, and it is

@@ -40,29 +40,30 @@ std::vector<int32_t> blocks_of_tokens(const std::vector<int64_t>& starts, const 
 
 }  // namespace
 
-AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info,
-                               const TransformerConfig& model) {
+AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model) {
   AttentionTable t;
   t.step = info.step, t.steps = info.steps, t.layers = model.layers, t.heads = model.heads;
-  size_t heads = size_t(t.heads), layers = size_t(t.layers);
-  std::vector<double> density(layers), seconds(layers), passes(layers);
-  for (size_t i = 0; i < count; ++i) {
-    size_t layer = size_t(records[i].layer);
-    if (layer >= layers) continue;
-    density[layer] += records[i].density, seconds[layer] += records[i].seconds, passes[layer] += 1;
+  size_t heads = size_t(t.heads), cells = size_t(t.layers) * heads;
+  t.density.assign(cells, 0), t.recall.assign(cells, 0), t.time_ms.assign(cells, 0);
+  std::vector<float> passes(cells, 0);
+  for (const AttentionRecord& r : records) {
+    for (size_t h = 0; r.layer < t.layers && h < std::min(heads, r.heads.size()); ++h) {
+      size_t cell = size_t(r.layer) * heads + h;
+      t.density[cell] += float(r.heads[h].density), t.recall[cell] += float(r.heads[h].recall);
+      t.time_ms[cell] += float(r.seconds * 1e3 / double(heads)), passes[cell] += 1;
+    }
   }
-  for (size_t l = 0; l < layers; ++l) {
-    double n = std::max(passes[l], 1.);
-    t.density.insert(t.density.end(), heads, float(density[l] / n));
-    t.time_ms.insert(t.time_ms.end(), heads, float(seconds[l] * 1e3 / double(heads)));
+  for (size_t i = 0; i < cells; ++i) {
+    if (passes[i] > 0) t.density[i] /= passes[i], t.recall[i] /= passes[i];
   }
   return t;
 }
 
-void PlanWatch::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext&) {
-  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense()) return;
+Status PlanWatch::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord&,
+                        const ExecContext&) {
+  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense()) return {};
   const PlanParts& p = plan.parts();
-  if (p.q.count() > kMostBlocks || p.k.count() > kMostBlocks) return;
+  if (p.q.count() > kMostBlocks || p.k.count() > kMostBlocks) return {};
   bool shared =
       p.heads == 1 && p.q_order.sets <= 1 && p.k_order.sets <= 1 && p.q_order.head_set.empty() && p.k_order.head_set.empty();
   for (int64_t head = 0; head < (shared ? 1 : args.q.dim(1)); ++head) {
@@ -79,6 +80,7 @@ void PlanWatch::after(const Site& site, const AttentionPlan& plan, const Attenti
     m.rows = p.q.count(), m.cols = p.k.count(), m.kept = std::move(kept);
     send_(std::move(m));
   }
+  return {};
 }
 
 void PreviewMaker::prepare(TextToVideo& pipeline, const ExecContext& ctx) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,9 +15,8 @@
 
 namespace zt {
 
-// One step's records as a table. Where one plan serves all heads, they share its density and, in equal parts, its time.
-AttentionTable attention_table(const AttentionRecord* records, size_t count, const StepInfo& info,
-                               const TransformerConfig& model);
+// One step's records as a table, means over its branches; the heads of a call share its time in equal parts.
+AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model);
 
 // The plan of each layer as a map of kept blocks, sent when it differs from the one before. Dense plans have nothing to show;
 // beyond kMostBlocks nothing would be seen.
@@ -24,7 +24,8 @@ class PlanWatch final : public AttentionHook {
  public:
   static constexpr int64_t kMostBlocks = 256;
   explicit PlanWatch(std::function<void(AttentionMap)> send) : send_(std::move(send)) {}
-  void after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, const ExecContext& ctx) override;
+  Status after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
+               const ExecContext& ctx) override;
 
  private:
   std::function<void(AttentionMap)> send_;

@@ -5,6 +5,7 @@
 #include "app/analysis/heat_map.h"
 #include "app/analysis/npy.h"
 #include "app/headless/print.h"
+#include "app/headless/read_grid.h"
 #include "app/headless/subcommand.h"
 #include "app/media/output_file.h"
 #include "model/policy/policy.h"
@@ -19,17 +20,6 @@ struct Options {
   int64_t heads = 1;
   bool json = false;
 };
-
-Result<Grid> read_grid(const std::string& text) {
-  Grid g;
-  int end = 0;
-  // Widths keep every number inside int64.
-  if (std::sscanf(text.c_str(), "%9ldx%9ldx%9ld%n", &g.t, &g.h, &g.w, &end) != 3 || size_t(end) != text.size() || g.t < 1 ||
-      g.h < 1 || g.w < 1) {
-    return invalid("--grid {}: expected TxHxW, each at least 1, such as 21x30x52", text.substr(0, 40));
-  }
-  return g;
-}
 
 // Pixels along a side of n tokens: whole tokens a pixel or whole pixels a token where that fits, 1024 at most.
 int64_t picture_side(int64_t n) { return n >= 512 ? std::min<int64_t>(n, 1024) : n * (512 / n); }
@@ -91,10 +81,7 @@ Status run(const Options& o) {
   double plan_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   ZT_RETURN_IF_ERROR(write_outputs(*plan, o));
   auto j = as_json(*plan, o, plan_ms);
-  std::string text;
-  for (const auto& [key, value] : j.items())
-    text += fmt::format("{:20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  print_result(o.json ? j.dump() + "\n" : text);
+  print_result(o.json ? j.dump() + "\n" : figures_text(j));
   return {};
 }
 

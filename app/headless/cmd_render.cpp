@@ -46,7 +46,7 @@ std::function<int()> setup_render(CLI::App& app) {
     if (!host.ok()) return print_status(host.status());
     if (Status s = apply_preset(options->spec, options->given, (*host)->places()); !s.ok()) return print_status(s);
     if (options->dry_run) return plan_only(**host, *options);
-    return run_job(make_render_runner(*host, options->explain), *options);
+    return run_job(make_render_runner(*host, {options->explain, {}}), *options);
   };
 }
 

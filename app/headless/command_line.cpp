@@ -100,7 +100,7 @@ int run(int argc, char** argv) {
 
 int run_command_line(int argc, char** argv) {
   // While no job runs there is nothing to tidy up; a job reads its signals itself (job_console.cpp).
-  for (int s : {SIGINT, SIGTERM}) std::signal(s, [](int) { _exit(int(ExitCode::interrupted)); });
+  for (int s : {SIGINT, SIGTERM, SIGUSR1}) std::signal(s, [](int) { _exit(int(ExitCode::interrupted)); });
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away must not leave a half-written clip
   quiet_ffmpeg();
   try {

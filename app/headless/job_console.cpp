@@ -1,28 +1,17 @@
 #include "app/headless/job_console.h"
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 
 #include "app/engine/engine.h"
+#include "app/headless/event_loop.h"
 #include "app/headless/job_record.h"
 #include "app/engine/places.h"
 #include "app/headless/print.h"
 
 namespace zt {
 namespace {
-
-struct Descriptor {
-  int fd;
-  explicit Descriptor(int f) : fd(f) {}
-  ~Descriptor() { close(fd); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-};
 
 std::string clock_text(double seconds) {
   int64_t s = int64_t(seconds + 0.5);
@@ -83,14 +72,16 @@ class Console {
       print_note(*line);
       return false;
     }
-    const auto& r = std::get<JobResult>(e.payload);
-    code_ = int(r.code);
+    result_ = std::get<JobResult>(e.payload);
+    return true;
+  }
+
+  void report(uint64_t request, const JobResult& r) {
     if (r.code != ExitCode::done) print_error(r.error);
     bool record = options_.json || options_.progress == ProgressMode::jsonl;
-    if (record) print_result(result_record(e.request, r).dump() + "\n");
+    if (record) print_result(result_record(request, r).dump() + "\n");
     if (!record && r.code == ExitCode::done && !r.files.empty()) print_result(r.files.back() + "\n");
     if (r.code == ExitCode::done && options_.progress == ProgressMode::plain) print_summary(r);
-    return true;
   }
 
   void say(std::string_view line) {
@@ -98,7 +89,7 @@ class Console {
     print_note(line);
   }
 
-  int code() const { return code_; }
+  JobResult result() { return std::move(result_); }
 
  private:
   static void print_summary(const JobResult& r) {
@@ -113,7 +104,7 @@ class Console {
 
   const JobOptions& options_;
   PlainProgress plain_;
-  int code_ = int(ExitCode::failed);
+  JobResult result_;
 };
 
 }  // namespace
@@ -124,38 +115,30 @@ Result<std::shared_ptr<ModelHost>> make_host() {
 }
 
 int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options) {
-  // Blocked before the first thread starts, so that every thread inherits it and the signals are read here alone.
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGINT);
-  sigaddset(&stop, SIGTERM);
-  sigaddset(&stop, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
-  Descriptor signals(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK)), wakeups(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (signals.fd < 0 || wakeups.fd < 0) {
-    print_error("the system has no file descriptors left");
-    return int(ExitCode::failed);
-  }
+  JobResult result = run_and_show(std::move(runner), options.spec, options);
+  Console(options).report(1, result);
+  return int(result.code);
+}
 
+JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, const JobOptions& options) {
+  EventLoop loop;
+  if (!loop.ok()) {
+    JobResult r;
+    r.code = ExitCode::failed, r.error = "the system has no file descriptors left";
+    return r;
+  }
   Console console(options);
-  Engine engine(std::move(runner), [fd = wakeups.fd] {
-    uint64_t one = 1;
-    (void)!write(fd, &one, sizeof one);  // full means a wakeup is pending already
-  });
+  Engine engine(std::move(runner), loop.wakeup());
   Command submit;
-  submit.spec = options.spec;
+  submit.spec = spec;
   engine.post(std::move(submit));
   bool stopping = false;
   for (;;) {
-    pollfd fds[2] = {{wakeups.fd, POLLIN, 0}, {signals.fd, POLLIN, 0}};
-    (void)poll(fds, 2, -1);
-    uint64_t count = 0;
-    (void)!read(wakeups.fd, &count, sizeof count);
+    int stops = loop.wait(-1);
     while (auto event = engine.poll()) {
-      if (console.show(*event)) return console.code();
+      if (console.show(*event)) return console.result();
     }
-    signalfd_siginfo info;
-    while (read(signals.fd, &info, sizeof info) == ssize_t(sizeof info)) {
+    for (; stops > 0; --stops) {
       // The next run removes what is left behind here.
       if (stopping) _exit(int(ExitCode::interrupted));
       stopping = true;

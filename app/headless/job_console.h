@@ -12,6 +12,9 @@ namespace zt {
 // The exit code.
 int run_job(std::unique_ptr<JobRunner> runner, const JobOptions& options);
 
+// The same without a record of the result: for commands that go on from there. Errors are in the result.
+JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, const JobOptions& options);
+
 // A host for the model on this machine.
 Result<std::shared_ptr<ModelHost>> make_host();
 

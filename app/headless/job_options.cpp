@@ -121,7 +121,7 @@ std::shared_ptr<JobOptions> add_job_options(CLI::App& app, const std::vector<std
         {"plain", ProgressMode::plain}, {"jsonl", ProgressMode::jsonl}, {"none", ProgressMode::none}};
     auto found = modes.find(mode);
     if (found != modes.end()) {
-      o->progress = found->second;
+      o->progress = found->second, o->progress_given = true;
     } else if (o->problem.empty()) {
       o->problem = "progress: `" + mode.substr(0, 40) + "` is not one of plain, jsonl, none";
     }

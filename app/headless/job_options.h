@@ -21,6 +21,7 @@ struct JobOptions {
   std::string prompt_file;
   bool json = false, explain = false, dry_run = false;
   ProgressMode progress = ProgressMode::plain;
+  bool progress_given = false;
   Problem problem;  // first mistake met while reading flags
 };
 

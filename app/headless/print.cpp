@@ -1,6 +1,7 @@
 #include "app/headless/print.h"
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "app/engine/job_check.h"
 
@@ -33,6 +34,13 @@ void print_error(std::string_view line) { print_note("zoetrope: error: " + std::
 int print_status(const Status& status) {
   if (!status.ok()) print_error(status.message());
   return int(exit_code(status.code()));
+}
+
+std::string figures_text(const nlohmann::ordered_json& figures) {
+  std::string text;
+  for (const auto& [key, value] : figures.items())
+    text += fmt::format("{:20} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  return text;
 }
 
 }  // namespace zt

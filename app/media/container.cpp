@@ -1,6 +1,8 @@
 // Frames into MP4, MKV, MOV, WebM or GIF. RGB becomes limited-range BT.709 YUV by an explicit matrix, and stream and
 // container say so: swscale's own default is BT.601, which players then show with wrong colours.
+#include <cerrno>
 #include <cmath>
+#include <optional>
 
 #include "app/media/av.h"
 #include "app/media/frame_encoder.h"
@@ -14,16 +16,50 @@ extern "C" {
 namespace zt {
 namespace {
 
+// FFmpeg's writing side, led through our own.
+struct Sink {
+  OutputStream stream;
+  Status status;  // of the first write that failed
+};
+int write_packet(void* opaque, uint8_t* data, int bytes) {
+  auto* sink = static_cast<Sink*>(opaque);
+  if (sink->status.ok()) sink->status = sink->stream.write(data, size_t(bytes));
+  return sink->status.ok() ? bytes : AVERROR(EIO);
+}
+int64_t seek(void* opaque, int64_t offset, int whence) {
+  auto* sink = static_cast<Sink*>(opaque);
+  if (whence & AVSEEK_SIZE) return sink->stream.size();
+  auto at = sink->stream.seek(offset, whence & ~AVSEEK_FORCE);
+  return at.ok() ? *at : AVERROR(EIO);
+}
+
 // Holds a muxer with its open file; closing twice or half-open is fine.
 struct Muxer {
   AVFormatContext* context = nullptr;
+  std::optional<Sink> sink;
   Muxer() = default;
   Muxer(const Muxer&) = delete;
   Muxer& operator=(const Muxer&) = delete;
   ~Muxer() {
     if (!context) return;
-    if (context->pb) avio_closep(&context->pb);
+    close_buffer();
     avformat_free_context(context);
+  }
+  bool open_buffer() {
+    constexpr int kBytes = 1 << 16;
+    auto* buffer = static_cast<uint8_t*>(av_malloc(kBytes));
+    context->pb = buffer ? avio_alloc_context(buffer, kBytes, 1, &*sink, nullptr, write_packet, seek) : nullptr;
+    if (!context->pb) av_free(buffer);
+    context->flags |= AVFMT_FLAG_CUSTOM_IO;
+    return context->pb != nullptr;
+  }
+  int close_buffer() {
+    if (!context->pb) return 0;
+    avio_flush(context->pb);
+    int error = context->pb->error;
+    av_freep(&context->pb->buffer);
+    avio_context_free(&context->pb);
+    return error;
   }
 };
 
@@ -96,13 +132,14 @@ class Container final : public FrameEncoder {
     rc = avcodec_parameters_from_context(stream_->codecpar, c);
     if (rc < 0) return failed("{}: {}", s.output, av_reason(rc));
     if (!s.comment.empty()) av_dict_set(&muxer_.context->metadata, "comment", s.comment.c_str(), 0);
-    rc = avio_open(&muxer_.context->pb, url.c_str(), AVIO_FLAG_WRITE);
-    if (rc < 0) return invalid("{}: cannot write here: {}", s.output, av_reason(rc));
+    ZT_ASSIGN_OR_RETURN(OutputStream stream, file_.open());
+    muxer_.sink.emplace(Sink{std::move(stream), {}});
+    if (!muxer_.open_buffer()) return failed("{}: no memory for its buffer", s.output);
     Options muxer_options;
     bool iso = s.format.container == "mp4" || s.format.container == "mov";
     if (iso) muxer_options.set("movflags", "+faststart+write_colr");
     rc = avformat_write_header(muxer_.context, &muxer_options.dict);
-    if (rc < 0) return failed("{}: {}", s.output, av_reason(rc));
+    if (rc < 0) return fail(rc);
 
     if (!palette) {
       ZT_ASSIGN_OR_RETURN(scaler_, make_scaler(width_, height_, AV_PIX_FMT_RGB24, pix, SWS_CS_ITU709, false));
@@ -134,14 +171,17 @@ class Container final : public FrameEncoder {
     ZT_RETURN_IF_ERROR(encode(nullptr));
     int rc = av_write_trailer(muxer_.context);
     if (rc < 0) return fail(rc);
-    rc = avio_closep(&muxer_.context->pb);
-    return rc < 0 ? fail(rc) : ok_status();
+    rc = muxer_.close_buffer();
+    return rc < 0 ? fail(rc) : muxer_.sink->stream.close();
   }
 
   Status commit() override { return file_.commit(); }
 
  private:
-  Status fail(int rc) const { return failed("{}: {}", file_.path(), av_reason(rc)); }
+  Status fail(int rc) const {
+    if (muxer_.sink && !muxer_.sink->status.ok()) return muxer_.sink->status;
+    return failed("{}: {}", file_.path(), av_reason(rc));
+  }
 
   Status encode(const AVFrame* frame) {
     int rc = avcodec_send_frame(codec_.get(), frame);
@@ -175,7 +215,7 @@ class Container final : public FrameEncoder {
 }  // namespace
 
 Result<std::unique_ptr<FrameEncoder>> open_container(const ClipSettings& settings) {
-  ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(settings.output, settings.replace));
+  ZT_ASSIGN_OR_RETURN(PendingFile file, PendingFile::create(settings.output, settings.replace, false, settings.faults));
   auto container = std::make_unique<Container>(std::move(file));
   ZT_RETURN_IF_ERROR(container->open(settings));
   return std::unique_ptr<FrameEncoder>(std::move(container));

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "app/media/clip_format.h"
-#include "kernels/core/status.h"
+#include "app/media/output_stream.h"
 
 namespace zt {
 
@@ -16,6 +16,7 @@ struct ClipSettings {
   ClipFormat format;
   int64_t width = 0, height = 0, frames = 0;
   double fps = 16;
+  WriteFaults* faults = nullptr;
   std::string comment;  // settings for the container, one line of JSON; empty = none
 };
 

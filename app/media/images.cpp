@@ -1,8 +1,5 @@
 // A PNG per frame. All frames gather in a hidden folder beside their place and get their names together at the end.
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "app/media/av.h"
@@ -46,14 +43,12 @@ class Images final : public FrameEncoder {
     if (rc >= 0) rc = avcodec_receive_packet(codec_.get(), packet_.get());
     if (rc < 0) return failed("{}: {}", settings_.output, av_reason(rc));
     std::string name = part(++count_);
-    std::FILE* f = std::fopen(name.c_str(), "wb");
-    if (!f) return failed("{}: cannot write: {}", settings_.output, std::strerror(errno));
-    size_t size = size_t(packet_->size);
-    bool good = std::fwrite(packet_->data, 1, size, f) == size;
-    good = std::fclose(f) == 0 && good;
+    ZT_ASSIGN_OR_RETURN(OutputStream out, OutputStream::open(name, settings_.output, settings_.faults));
+    Status written = out.write(packet_->data, size_t(packet_->size));
     av_packet_unref(packet_.get());
-    if (!good) return failed("{}: cannot write: {}", settings_.output, std::strerror(errno));
-    return sync_file(name);
+    ZT_RETURN_IF_ERROR(written);
+    ZT_RETURN_IF_ERROR(out.close());
+    return sync_file(name, settings_.faults);
   }
 
   Status finish() override { return ok_status(); }
@@ -94,7 +89,7 @@ class Images final : public FrameEncoder {
 Result<std::unique_ptr<FrameEncoder>> open_images(const ClipSettings& settings) {
   std::string place = settings.output;
   while (place.size() > 1 && place.ends_with('/')) place.pop_back();
-  ZT_ASSIGN_OR_RETURN(PendingFile folder, PendingFile::create(place, settings.replace, true));
+  ZT_ASSIGN_OR_RETURN(PendingFile folder, PendingFile::create(place, settings.replace, true, settings.faults));
   auto images = std::make_unique<Images>(std::move(folder), settings);
   ZT_RETURN_IF_ERROR(images->open());
   return std::unique_ptr<FrameEncoder>(std::move(images));

@@ -52,27 +52,11 @@ std::string machine_id() {
   return fmt::format("{:08x}", uint32_t(hash ^ hash >> 32));
 }
 
-std::string owner() {
-  std::string pid = std::to_string(getpid());
-  return machine_id() + "-" + pid + "-" + process_start(pid);
-}
-
 // Whether `name` is a temporary name of this machine whose owner is gone.
-bool is_stale(const std::string& name, const std::string& machine) {
-  size_t mark = name.rfind(kMark);
-  if (!name.starts_with('.') || mark == std::string::npos) return false;
-  std::vector<std::string> parts;
-  std::string rest = name.substr(mark + kMark.size());
-  for (size_t at = 0; at != std::string::npos;) {
-    size_t dash = rest.find('-', at);
-    parts.push_back(rest.substr(at, dash == std::string::npos ? dash : dash - at));
-    at = dash == std::string::npos ? dash : dash + 1;
-  }
-  if (parts.size() != 4 || parts[0] != machine) return false;
-  int pid = 0;
-  auto [end, error] = std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), pid);
-  if (error != std::errc() || *end != '\0' || pid <= 0) return false;
-  return process_start(parts[1]) != parts[2];
+bool is_stale(const std::string& name) {
+  size_t mark = name.rfind(kMark), number = name.rfind('-');
+  if (!name.starts_with('.') || mark == std::string::npos || number < mark + kMark.size()) return false;
+  return tag_state(name.substr(mark + kMark.size(), number - mark - kMark.size())) == TagState::dead;
 }
 
 Status sync_folder(const std::string& folder) {
@@ -87,6 +71,21 @@ Status sync_folder(const std::string& folder) {
 }
 
 }  // namespace
+
+std::string process_tag() {
+  std::string pid = std::to_string(getpid());
+  return machine_id() + "-" + pid + "-" + process_start(pid);
+}
+
+TagState tag_state(const std::string& tag) {
+  size_t first = tag.find('-'), second = tag.rfind('-');
+  if (first == std::string::npos || second == first || tag.substr(0, first) != machine_id()) return TagState::elsewhere;
+  std::string pid = tag.substr(first + 1, second - first - 1);
+  int number = 0;
+  auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), number);
+  if (error != std::errc() || *end != '\0' || number <= 0) return TagState::elsewhere;
+  return process_start(pid) == tag.substr(second + 1) ? TagState::alive : TagState::dead;
+}
 
 std::string folder_of(const std::string& path) {
   size_t slash = path.rfind('/');
@@ -113,20 +112,22 @@ Status check_output(const std::string& path, bool replace) {
   return ok_status();
 }
 
-Result<PendingFile> PendingFile::create(const std::string& path, bool replace, bool folder) {
+Result<PendingFile> PendingFile::create(const std::string& path, bool replace, bool folder, WriteFaults* faults) {
   constexpr size_t kStemBytes = 120;  // leaves room for the mark in a name of at most 255 bytes
-  std::string stem = stem_of(path).substr(0, kStemBytes), tail = owner();
+  std::string stem = stem_of(path).substr(0, kStemBytes), tail = process_tag();
   if (stem.starts_with('.')) stem.erase(0, 1);
   for (int n = 0;; ++n) {
     std::string temporary = fmt::format("{}/.{}{}{}-{}", folder_of(path), stem, kMark, tail, n);
     int rc = 0;
-    if (folder) {
+    if (faults && faults->next()) {
+      rc = -1;
+    } else if (folder) {
       rc = mkdir(temporary.c_str(), 0777);
     } else {
-      rc = open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+      rc = ::open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
       if (rc >= 0) close(rc);
     }
-    if (rc >= 0) return PendingFile(path, temporary, replace);
+    if (rc >= 0) return PendingFile(path, temporary, replace, faults);
     if (errno != EEXIST) return invalid("{}: cannot write here: {}", path, reason());
   }
 }
@@ -136,7 +137,7 @@ PendingFile::PendingFile(PendingFile&& o) noexcept { *this = std::move(o); }
 PendingFile& PendingFile::operator=(PendingFile&& o) noexcept {
   if (this != &o) {
     discard();
-    path_ = std::move(o.path_), temporary_ = std::move(o.temporary_), replace_ = o.replace_;
+    path_ = std::move(o.path_), temporary_ = std::move(o.temporary_), replace_ = o.replace_, faults_ = o.faults_;
     o.temporary_.clear();
   }
   return *this;
@@ -151,7 +152,8 @@ void PendingFile::discard() {
 }
 
 Status PendingFile::commit() {
-  ZT_RETURN_IF_ERROR(sync_file(temporary_));
+  ZT_RETURN_IF_ERROR(sync_file(temporary_, faults_));
+  if (faults_ && faults_->next()) return failed("{}: cannot give the file its name: {}", path_, reason());
   constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
   long rc = replace_ ? std::rename(temporary_.c_str(), path_.c_str())
                      : syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), kNoReplace);
@@ -166,28 +168,25 @@ Status PendingFile::commit() {
 }
 
 Status write_text(const PendingFile& file, std::string_view text) {
-  std::FILE* f = std::fopen(file.temporary().c_str(), "wb");
-  if (!f) return failed("{}: {}", file.path(), reason());
-  bool good = std::fwrite(text.data(), 1, text.size(), f) == text.size();
-  good = std::fclose(f) == 0 && good;
-  return good ? ok_status() : failed("{}: cannot write: {}", file.path(), reason());
+  ZT_ASSIGN_OR_RETURN(OutputStream out, file.open());
+  ZT_RETURN_IF_ERROR(out.write(text.data(), text.size()));
+  return out.close();
 }
 
-Status sync_file(const std::string& path) {
+Status sync_file(const std::string& path, WriteFaults* faults) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failed("{}: {}", path, reason());
-  int rc = fsync(fd);
+  int rc = faults && faults->next() ? -1 : fsync(fd);
   std::string why = reason();
   close(fd);
   return rc == 0 ? ok_status() : failed("{}: cannot sync: {}", path, why);
 }
 
 void remove_stale(const std::string& folder) {
-  std::string machine = machine_id();
   std::error_code error;
   std::vector<fs::path> dead;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (is_stale(entry.path().filename().string(), machine)) dead.push_back(entry.path());
+    if (is_stale(entry.path().filename().string())) dead.push_back(entry.path());
   }
   for (const fs::path& p : dead) fs::remove_all(p, error);
 }

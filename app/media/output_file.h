@@ -6,14 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "kernels/core/status.h"
+#include "app/media/output_stream.h"
 
 namespace zt {
 
 class PendingFile {
  public:
   // Creates the empty temporary file (or folder), which shows at once whether the place can be written: kInvalid if not.
-  static Result<PendingFile> create(const std::string& path, bool replace, bool folder = false);
+  // `faults`, if any, must outlive the file.
+  static Result<PendingFile> create(const std::string& path, bool replace, bool folder = false, WriteFaults* faults = nullptr);
   PendingFile(PendingFile&& o) noexcept;
   PendingFile& operator=(PendingFile&& o) noexcept;
   PendingFile(const PendingFile&) = delete;
@@ -22,15 +23,19 @@ class PendingFile {
 
   const std::string& path() const { return path_; }
   const std::string& temporary() const { return temporary_; }
+  WriteFaults* faults() const { return faults_; }
+  // Opens it for writing from its start.
+  Result<OutputStream> open() const { return OutputStream::open(temporary_, path_, faults_); }
   // Syncs and gives the final name. Without `replace`, a name taken meanwhile is an error and its file stays.
   Status commit();
 
  private:
-  PendingFile(std::string path, std::string temporary, bool replace)
-      : path_(std::move(path)), temporary_(std::move(temporary)), replace_(replace) {}
+  PendingFile(std::string path, std::string temporary, bool replace, WriteFaults* faults)
+      : path_(std::move(path)), temporary_(std::move(temporary)), replace_(replace), faults_(faults) {}
   void discard();
   std::string path_, temporary_;
   bool replace_ = false;
+  WriteFaults* faults_ = nullptr;
 };
 
 // kInvalid when `path` cannot be an output: a folder or a device stands there, its folder is missing, or it exists and
@@ -38,7 +43,13 @@ class PendingFile {
 Status check_output(const std::string& path, bool replace);
 
 Status write_text(const PendingFile& file, std::string_view text);
-Status sync_file(const std::string& path);
+Status sync_file(const std::string& path, WriteFaults* faults = nullptr);
+
+// This process as one word: machine and process namespace, pid, start time.
+std::string process_tag();
+// What can be said about the process of a tag: it runs on this machine, it is gone, or it belongs to another machine.
+enum class TagState : uint8_t { alive, dead, elsewhere };
+TagState tag_state(const std::string& tag);
 
 // Removes temporary files of dead owners from a folder. Files of other machines are left alone.
 void remove_stale(const std::string& folder);

@@ -76,10 +76,7 @@ bool parse_size(std::string_view text, Size& out) {
 }
 
 Problem wrong(const Field& f, std::string_view want, std::string_view got) {
-  constexpr size_t kShown = 40;
-  std::string shown(got.substr(0, kShown));
-  if (got.size() > kShown) shown += "...";
-  return std::string(f.name) + ": `" + shown + "` is not " + std::string(want);
+  return std::string(f.name) + ": `" + quotable_text(got) + "` is not " + std::string(want);
 }
 
 }  // namespace

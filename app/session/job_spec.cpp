@@ -32,7 +32,7 @@ struct Checker {
     if (s.find('\0') != std::string::npos) return say("contains a NUL byte");
     if (field.choices.empty() || std::find(field.choices.begin(), field.choices.end(), s) != field.choices.end()) return {};
     std::string nearest = closest_name(s, field.choices);
-    return say(fmt::format("`{}` is not one of {}{}", s.substr(0, 40), fmt::join(field.choices, ", "),
+    return say(fmt::format("`{}` is not one of {}{}", quotable_text(s), fmt::join(field.choices, ", "),
                            nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)));
   }
   Problem operator()(int64_t JobSpec::*m) const { return range(spec.*m); }

@@ -11,7 +11,7 @@ namespace zt {
 namespace {
 
 // Keys of settings_document that are about the settings, not of them.
-constexpr std::string_view kVersionKey = "zoetrope", kHashKey = "settings_hash";
+constexpr std::string_view kVersionKey = "zoetrope", kHashKey = "settings_hash", kIsaKey = "isa", kModelKey = "model_hash";
 constexpr int kMaxDepth = 64;
 
 // Parses with the rules nlohmann::json leaves open: no duplicate keys, bounded depth.
@@ -23,7 +23,7 @@ nlohmann::json parse_strict(std::string_view text) {
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      throw std::invalid_argument("key `" + parsed.get<std::string>().substr(0, 40) + "` stands twice");
+      throw std::invalid_argument("key `" + quotable_text(parsed.get<std::string>()) + "` stands twice");
     }
     return true;
   });
@@ -42,9 +42,15 @@ nlohmann::ordered_json settings_json(const JobSpec& spec) {
 std::string settings_hash(const JobSpec& spec) { return sha256_hex(nlohmann::json(settings_json(spec)).dump()); }
 
 nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view version) {
+  return settings_document(spec, Origin{std::string(version), "", ""});
+}
+
+nlohmann::ordered_json settings_document(const JobSpec& spec, const Origin& origin) {
   nlohmann::ordered_json out;
-  out[std::string(kVersionKey)] = version;
+  out[std::string(kVersionKey)] = origin.version;
   out[std::string(kHashKey)] = settings_hash(spec);
+  if (!origin.isa.empty()) out[std::string(kIsaKey)] = origin.isa;
+  if (!origin.model_hash.empty()) out[std::string(kModelKey)] = origin.model_hash;
   out.update(settings_json(spec));
   return out;
 }
@@ -56,7 +62,7 @@ Problem apply_keys(const nlohmann::json& keys, JobSpec& spec) {
     const Field* field = find_field(key);
     if (!field) {
       std::string nearest = closest_name(key, field_names());
-      return "unknown key `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+      return "unknown key `" + quotable_text(key) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
     if (Problem p = set_field(spec, *field, value); !p.empty()) return p;
   }
@@ -64,6 +70,12 @@ Problem apply_keys(const nlohmann::json& keys, JobSpec& spec) {
 }
 
 Problem read_settings(std::string_view json, JobSpec& spec) {
+  Origin origin;
+  std::string hash;
+  return read_settings(json, spec, origin, hash);
+}
+
+Problem read_settings(std::string_view json, JobSpec& spec, Origin& origin, std::string& stated_hash) {
   if (json.size() > kMaxTextBytes) return "settings: longer than 1 MiB";
   nlohmann::json parsed;
   try {
@@ -74,8 +86,13 @@ Problem read_settings(std::string_view json, JobSpec& spec) {
     return std::string("settings: ") + e.what();
   }
   if (!parsed.is_object()) return "settings: not a JSON object";
-  parsed.erase(std::string(kVersionKey));
-  parsed.erase(std::string(kHashKey));
+  auto take = [&](std::string_view key, std::string& to) {
+    auto found = parsed.find(std::string(key));
+    if (found == parsed.end()) return;
+    if (found->is_string()) to = found->get<std::string>();
+    parsed.erase(found);
+  };
+  take(kVersionKey, origin.version), take(kHashKey, stated_hash), take(kIsaKey, origin.isa), take(kModelKey, origin.model_hash);
   return apply_keys(parsed, spec);
 }
 

@@ -12,24 +12,49 @@
 namespace zt {
 namespace {
 
-// A job's keys hold scalars only; anything else is named by its key.
-Problem to_object(const toml::table& table, nlohmann::json& out) {
-  for (const auto& [name, node] : table) {
-    std::string key(name.str());
-    if (node.is_string()) {
-      out[key] = node.as_string()->get();
-    } else if (node.is_integer()) {
-      out[key] = node.as_integer()->get();
-    } else if (node.is_floating_point()) {
-      out[key] = node.as_floating_point()->get();
-    } else if (node.is_boolean()) {
-      out[key] = node.as_boolean()->get();
-    } else {
-      return key.substr(0, 40) + ": a table, list or date stands where a plain value is wanted";
+// A plain value, or null for anything else.
+nlohmann::json scalar(const toml::node& node) {
+  if (node.is_string()) return node.as_string()->get();
+  if (node.is_integer()) return node.as_integer()->get();
+  if (node.is_floating_point()) return node.as_floating_point()->get();
+  if (node.is_boolean()) return node.as_boolean()->get();
+  return nullptr;
+}
+
+// Keys in the order of the file. Values are scalars or, where lists are allowed, lists of them; anything else is named by its
+// key.
+Problem to_object(const toml::table& table, bool lists, nlohmann::ordered_json& out) {
+  std::vector<std::pair<const toml::key*, const toml::node*>> entries;
+  for (const auto& [name, node] : table) entries.emplace_back(&name, &node);
+  auto place = [](const auto& e) { return std::pair(e.first->source().begin.line, e.first->source().begin.column); };
+  std::sort(entries.begin(), entries.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  for (const auto& [name, node] : entries) {
+    std::string key(name->str());
+    nlohmann::json value = scalar(*node);
+    std::vector<nlohmann::json> values = {value};
+    if (const toml::array* list = node->as_array(); list && lists) {
+      values.clear();
+      for (const toml::node& v : *list) values.push_back(scalar(v));
+      if (values.empty()) return quotable_text(key) + ": an empty list";
+      value = values;
     }
+    for (const nlohmann::json& v : values) {
+      JobSpec scratch;
+      if (v.is_null()) return quotable_text(key) + ": a table, list or date stands where a plain value is wanted";
+      if (Problem p = apply_keys({{key, v}}, scratch); !p.empty()) return p;
+    }
+    out[key] = nlohmann::ordered_json(value);
   }
-  JobSpec scratch;
-  return apply_keys(out, scratch);
+  return {};
+}
+
+// " (seed)" for a line that begins with a bare key: a parser's complaint about a value does not name it.
+std::string key_of_line(std::string_view text, size_t line) {
+  for (; line > 1 && !text.empty(); --line) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  size_t end = std::min(text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), text.size());
+  if (end == 0) return {};
+  size_t next = text.find_first_not_of(" \t", end);
+  return next != std::string_view::npos && text[next] == '=' ? fmt::format(" ({})", text.substr(0, end)) : "";
 }
 
 Problem parse(std::string_view what, std::string_view text, toml::table& root) {
@@ -38,7 +63,7 @@ Problem parse(std::string_view what, std::string_view text, toml::table& root) {
   try {
     root = toml::parse(text);
   } catch (const toml::parse_error& e) {
-    return fmt::format("{}: line {}: {}", what, e.source().begin.line, e.description());
+    return fmt::format("{}: line {}{}: {}", what, e.source().begin.line, key_of_line(text, e.source().begin.line), e.description());
   }
   return {};
 }
@@ -58,7 +83,9 @@ Problem read_preset(std::string_view text, Preset& preset) {
   preset.layers = root["match"]["layers"].value_or(int64_t(0));
   preset.dim = root["match"]["dim"].value_or(int64_t(0));
   if (const toml::table* defaults = root["defaults"].as_table()) {
-    if (Problem p = to_object(*defaults, preset.defaults); !p.empty()) return "preset: " + p;
+    nlohmann::ordered_json keys = nlohmann::ordered_json::object();
+    if (Problem p = to_object(*defaults, false, keys); !p.empty()) return "preset: " + p;
+    preset.defaults = keys;
   }
   preset.smallest = size_of(root["trained"]["sizes"][0]), preset.largest = size_of(root["trained"]["sizes"][1]);
   preset.shortest = root["trained"]["frames"][0].value_or(preset.shortest);
@@ -91,19 +118,19 @@ Problem read_job_file(std::string_view text, JobFile& file) {
     if (key == "defaults") {
       const toml::table* table = node.as_table();
       if (!table) return "defaults: not a table; write [defaults]";
-      if (Problem p = to_object(*table, file.defaults); !p.empty()) return "[defaults]: " + p;
+      if (Problem p = to_object(*table, true, file.defaults); !p.empty()) return "[defaults]: " + p;
     } else if (key == "job") {
       const toml::array* list = node.as_array();
       if (!list || !list->is_array_of_tables()) return "job: not a list of tables; write [[job]]";
       for (const toml::node& entry : *list) {
-        nlohmann::json job = nlohmann::json::object();
-        Problem p = to_object(*entry.as_table(), job);
+        nlohmann::ordered_json job = nlohmann::ordered_json::object();
+        Problem p = to_object(*entry.as_table(), true, job);
         if (!p.empty()) return "job " + std::to_string(file.jobs.size() + 1) + ": " + p;
         file.jobs.push_back(std::move(job));
       }
     } else {
       std::string nearest = closest_name(key, {"defaults", "job"});
-      return "job file: unknown table `" + key.substr(0, 40) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+      return "job file: unknown table `" + quotable_text(key) + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
     }
   }
   if (file.jobs.empty()) return "job file: no [[job]] in it";

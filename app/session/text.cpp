@@ -28,6 +28,16 @@ std::optional<size_t> invalid_utf8_at(std::string_view text) {
   return std::nullopt;
 }
 
+std::string quotable_text(std::string_view text, size_t bytes) {
+  bool cut = text.size() > bytes;
+  while (cut && bytes > 0 && (uint8_t(text[bytes]) & 0xc0) == 0x80) --bytes;
+  std::string out(text.substr(0, bytes));
+  for (char& c : out) {
+    if (uint8_t(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return cut ? out + "..." : out;
+}
+
 namespace {
 
 size_t edit_distance(std::string_view a, std::string_view b) {

@@ -19,6 +19,7 @@ void cap_library_isa(Isa isa) {
 
 void add_cpu_ops(OpTable& t) {
   add_small_ops(t);
+  add_select_ops(t);
   auto state = std::make_shared<DnnlState>();
   t.linear.push_back(make_dnnl_linear(state));
   t.conv.push_back(make_dnnl_conv(state));

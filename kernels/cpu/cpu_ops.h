@@ -13,6 +13,7 @@ namespace zt {
 struct DnnlState;
 
 void add_small_ops(OpTable& t);
+void add_select_ops(OpTable& t);
 std::shared_ptr<const LinearBackend> make_dnnl_linear(std::shared_ptr<DnnlState> state);
 std::shared_ptr<const ConvBackend> make_dnnl_conv(std::shared_ptr<DnnlState> state);
 

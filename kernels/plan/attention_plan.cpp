@@ -70,6 +70,7 @@ AttentionPlan::AttentionPlan(PlanParts p)
     stats_.kept_blocks = p_.heads * q_count * k_count;
     stats_.max_row = k_count;
     stats_.density = nq_ > 0 && nk_ > 0 ? 1 : 0;
+    set_density_ = {stats_.density};
     stats_.empty_rows = k_count == 0 ? p_.heads * q_count : 0;
     return;
   }
@@ -102,6 +103,7 @@ AttentionPlan::AttentionPlan(PlanParts p)
   for (int64_t h = 0; h < heads; ++h) pairs += kept[size_t(set_of(h))];
   double all = double(heads) * double(nq_) * double(nk_);
   stats_.density = all > 0 ? pairs / all : 0;
+  for (double k : kept) set_density_.push_back(all > 0 ? k / (double(nq_) * double(nk_)) : 0);
 }
 
 Result<PlanPtr> AttentionPlan::make(PlanParts p) {

@@ -148,6 +148,8 @@ class AttentionPlan {
   const PlanStats& stats() const { return stats_; }
   // Kept fraction of (query, key) pairs, mean over heads.
   double density() const { return stats_.density; }
+  // Of one head.
+  double density(int64_t head) const { return set_density_[p_.dense ? 0 : size_t(set_of(head))]; }
   int64_t kept_blocks() const { return stats_.kept_blocks; }
   // Useful work for one batch entry and `heads` model heads: 4 * head_dim * kept pairs, plus the linear part.
   double flops(int64_t heads, int64_t head_dim) const;
@@ -179,6 +181,7 @@ class AttentionPlan {
   PlanParts p_;
   int64_t nq_ = 0, nk_ = 0, model_heads_ = 0;
   std::vector<int64_t> q_starts_, k_starts_;
+  std::vector<double> set_density_;  // per list set; one entry for a dense plan
   PlanStats stats_;
 };
 

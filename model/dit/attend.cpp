@@ -1,5 +1,6 @@
 #include "model/dit/attend.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace zt {
@@ -9,43 +10,65 @@ Status AttentionPolicy::restore(std::string_view state) {
   return invalid("{} remembers nothing, but its saved state holds {} bytes", name(), state.size());
 }
 
+Status check_projection(const AttentionPlan& plan, bool have_weights) {
+  if (!plan.has_linear() || !plan.parts().linear->projection || have_weights) return {};
+  return invalid(
+      "the attention plan projects its linear part with proj_l weights, and there are none here; use a model that was "
+      "trained for it, or a method without projection");
+}
+
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
+  using Clock = std::chrono::steady_clock;
+  auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
   for (auto* hook : hooks) hook->before(site, args.q, args.k, args.v, ctx);
   PlanPtr plan = fixed_plan;
-  auto asked = std::chrono::steady_clock::now();
-  if (!plan) {
-    PolicyInput in;
-    in.site = site;
-    in.heads = args.q.dim(1);
-    in.q = args.q, in.k = args.k, in.v = args.v;
-    in.projection = bool(args.proj_weight);
-    ZT_ASSIGN_OR_RETURN(plan, policy_->plan(in, ctx));
-  }
-  double plan_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
-
   AttentionProblem problem;
   problem.batch = args.q.dim(0);
   problem.heads = args.q.dim(1);
   problem.head_dim = args.q.dim(3);
   problem.dtype = args.q.dtype;
+  AttentionRecord record;
+  record.step = site.step, record.layer = site.layer, record.branch = site.branch;
+  if (!plan) {
+    auto asked = Clock::now();
+    PolicyInput in;
+    in.site = site;
+    in.heads = problem.heads;
+    in.q = args.q, in.k = args.k, in.v = args.v;
+    in.projection = bool(args.proj_weight);
+    ZT_ASSIGN_OR_RETURN(plan, policy_->plan(in, ctx));
+    record.plan_seconds = seconds_since(asked);
+  }
+  ZT_RETURN_IF_ERROR(check_projection(*plan, bool(args.proj_weight)));
+
   const AttentionExecutor& executor = choose_attention(*plan, problem, ctx);
   int64_t need = int64_t(executor.workspace_bytes(*plan, problem, ctx));
   if (need > 0 && (!workspace_ || workspace_.shape()[0] < need)) {
     workspace_ = Tensor();  // give the old one back first
     ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {need}));
   }
-  auto begin = std::chrono::steady_clock::now();
+  if (!args.lse && std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
+    Shape rows{problem.batch, problem.heads, args.q.dim(2)};
+    if (!lse_ || lse_.shape() != rows) {
+      lse_ = Tensor();
+      ZT_ASSIGN_OR_RETURN(lse_, ctx.arena->make(DType::f32, rows));
+    }
+    args.lse = lse_;
+  }
+  bool self = site.kind == AttentionKind::self;
+  auto begin = Clock::now();
   {
-    bool self = site.kind == AttentionKind::self;
     ProfileZone zone(ctx.profiler, self ? "attention.self" : "attention.cross",
                      double(problem.batch) * plan->flops(problem.heads, problem.head_dim));
     executor.run(*plan, problem, args, workspace_.data(), ctx);
   }
-  if (records && site.kind == AttentionKind::self) {
-    double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    records->push_back({site.step, site.layer, site.branch, plan->density(), s, plan_seconds});
-  }
-  for (auto* hook : hooks) hook->after(site, *plan, args, ctx);
+  record.seconds = seconds_since(begin);
+  record.density = plan->density();
+  record.heads.resize(size_t(problem.heads));
+  for (int64_t h = 0; h < problem.heads; ++h) record.heads[size_t(h)].density = plan->density(h);
+  for (auto* hook : hooks) ZT_RETURN_IF_ERROR(hook->after(site, *plan, args, record, ctx));
+  if (!fixed_plan) policy_->observe(record);
+  if (records && self) records->push_back(std::move(record));
   return {};
 }
 

@@ -21,12 +21,32 @@ struct Site {
   Grid grid;  // of the queries
 };
 
+// What one head did; the last three are 1, 1 and 0 unless a RecallMeter (model/dit/recall.h) looked.
+struct HeadRecord {
+  double density = 1;
+  double recall = 1, recall_worst = 1;  // kept share of the softmax of dense attention: mean and lowest of the rows looked at
+  double rel_l2 = 0;                    // |out - exact| / |exact| over those rows
+};
+
+struct AttentionRecord {  // one call; one line a head in --report
+  int64_t step = 0, layer = 0;
+  Branch branch = Branch::cond;
+  double density = 1, seconds = 0;
+  double plan_seconds = 0;  // spent by the policy, on top of `seconds`
+  std::vector<HeadRecord> heads;
+};
+
 // Sees q, k, v before and the output after attention; may change them in place. An empty chain is bit-identical to none.
 class AttentionHook {
  public:
   virtual ~AttentionHook() = default;
   virtual void before(const Site&, TensorView& /*q*/, TensorView& /*k*/, TensorView& /*v*/, const ExecContext&) {}
-  virtual void after(const Site&, const AttentionPlan&, const AttentionArgs&, const ExecContext&) {}
+  // Whether `after` reads the call's log-sum-exps: args.lse is then there.
+  virtual bool wants_lse(const Site&, const AttentionPlan&) const { return false; }
+  // The record is that of the call, to be added to. An error ends the run.
+  virtual Status after(const Site&, const AttentionPlan&, const AttentionArgs&, AttentionRecord&, const ExecContext&) {
+    return {};
+  }
 };
 
 // What a policy must see before it plans; each includes the one before it.
@@ -52,32 +72,30 @@ class AttentionPolicy {
   virtual std::string_view name() const = 0;
   virtual PolicyNeeds needs() const { return PolicyNeeds::nothing; }
   virtual Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) = 0;
+  // What became of its plan; recall and error are there when a RecallMeter runs.
+  virtual void observe(const AttentionRecord&) {}
   // What it remembers, for a checkpoint: bytes that restore() of the same SPEC takes back, to plan on as if it had never
   // stopped. Hostile input is refused with one line and changes nothing.
   virtual std::string save() const { return {}; }
   virtual Status restore(std::string_view state);
 };
 
-struct AttentionRecord {  // one line of --report
-  int64_t step, layer;
-  Branch branch;
-  double density, seconds;
-  double plan_seconds = 0;  // spent by the policy, on top of `seconds`
-};
-
 class AttentionDriver {
  public:
   explicit AttentionDriver(std::shared_ptr<AttentionPolicy> self_policy) : policy_(std::move(self_policy)) {}
   std::vector<AttentionHook*> hooks;
-  std::vector<AttentionRecord>* records = nullptr;
+  std::vector<AttentionRecord>* records = nullptr;  // of the self-attentions
 
-  // Attention at one site. fixed_plan: for cross-attention, whose plan is settled by the prompt. `workspace` grows as needed
-  // from ctx.arena and is kept between calls.
+  // Attention at one site. fixed_plan: for cross-attention, whose plan is settled by the prompt. Workspace and log-sum-exps
+  // come from ctx.arena, grow as needed and are kept between calls.
   Status attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx);
 
  private:
   std::shared_ptr<AttentionPolicy> policy_;
-  Tensor workspace_;
+  Tensor workspace_, lse_;
 };
+
+// A plan's linear part may be projected by weights that not every model has: kInvalid where they are missing.
+Status check_projection(const AttentionPlan& plan, bool have_weights);
 
 }  // namespace zt

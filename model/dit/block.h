@@ -18,6 +18,7 @@ struct BlockWeights {
   LinearPtr ffn_up, ffn_down;            // GELU (tanh) inside ffn_up
   Tensor norm_q, norm_k, cross_norm_q, cross_norm_k;  // [dim] f32
   Tensor cross_norm_weight, cross_norm_bias;          // [dim] f32; empty without cross_attn_norm
+  Tensor proj_weight, proj_bias;  // [D, D], [D] f32 of a linear part's projection; empty where the model has none
   Tensor modulation;                                  // [6, dim] f32: shift, scale, gate of attention, then of the FFN
 };
 

@@ -216,6 +216,7 @@ Status WanTransformer::self_attention(int64_t layer, const Pass& p) {
   args.k = heads_view(qkv, d, c_.heads, c_.head_dim);
   args.v = heads_view(qkv, 2 * d, c_.heads, c_.head_dim);
   args.out = heads_view(a_.h, 0, c_.heads, c_.head_dim);
+  args.proj_weight = b.proj_weight, args.proj_bias = b.proj_bias;
   ZT_RETURN_IF_ERROR(p.attention.attend(site(layer, AttentionKind::self, p), args, nullptr, p.ctx));
   linear(*b.self_out, a_.h, a_.y, p.ctx);
   return {};

@@ -62,7 +62,22 @@ class Loader {
   const ExecContext* ctx_;
 };
 
-Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::string& at, Loader& in, BlockWeights& b) {
+// Where a checkpoint trained for sparse-linear attention keeps the projection of the linear part: "attn1.proj_l" and the
+// like, after "blocks.N."; empty = it has none. Names as in SLA (thu-ml/SLA), TurboDiffusion and their wrappers.
+std::string find_projection(const TransformerConfig& c, const WeightStore& store) {
+  for (int64_t i = 0; i < c.layers; ++i) {
+    for (const char* module : {"attn1.", "self_attn."}) {
+      for (const char* path : {"attn_op.local_attn.", "attn_impl.", "local_attn.", ""}) {
+        std::string name = fmt::format("{}{}proj_l", module, path), at = fmt::format("blocks.{}.{}", i, name);
+        if (store.has(at + ".weight") || store.has(at + ".bias")) return name;
+      }
+    }
+  }
+  return {};
+}
+
+Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::string& at, const std::string& projection,
+                  Loader& in, BlockWeights& b) {
   int64_t d = c.dim();
   auto square = [&](const std::string& name) { return in.rows(at + name, d, d); };
   ZT_RETURN_IF_ERROR(in.vector(b.modulation, at + "scale_shift_table", {1, 6, d}, {6, d}));
@@ -70,6 +85,11 @@ Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::
   ZT_RETURN_IF_ERROR(in.pack(b.self_out, s.self_out, {square("attn1.to_out.0")}));
   ZT_RETURN_IF_ERROR(in.vector(b.norm_q, at + "attn1.norm_q.weight", {d}, {d}));
   ZT_RETURN_IF_ERROR(in.vector(b.norm_k, at + "attn1.norm_k.weight", {d}, {d}));
+  // All layers or none: one that lacks it is reported as missing.
+  if (!projection.empty()) {
+    ZT_RETURN_IF_ERROR(in.vector(b.proj_weight, at + projection + ".weight", {c.head_dim, c.head_dim}, {c.head_dim, c.head_dim}));
+    ZT_RETURN_IF_ERROR(in.vector(b.proj_bias, at + projection + ".bias", {c.head_dim}, {c.head_dim}));
+  }
   ZT_RETURN_IF_ERROR(in.pack(b.cross_q, s.cross_q, {square("attn2.to_q")}));
   ZT_RETURN_IF_ERROR(in.pack(b.cross_kv, s.cross_kv, {square("attn2.to_k"), square("attn2.to_v")}));
   ZT_RETURN_IF_ERROR(in.pack(b.cross_out, s.cross_out, {square("attn2.to_out.0")}));
@@ -98,9 +118,10 @@ Status load_all(const TransformerConfig& c, const LinearShapes& s, WeightStore& 
   ZT_RETURN_IF_ERROR(in.pack(w.head, s.head, {in.rows("proj_out", c.out_channels * patch, d)}));
   ZT_RETURN_IF_ERROR(in.vector(w.head_modulation, "scale_shift_table", {1, 2, d}, {2, d}));
   w.blocks.resize(size_t(c.layers));
+  const std::string projection = find_projection(c, store);
   for (int64_t i = 0; i < c.layers; ++i) {
     if (in.cancelled()) return Status(Code::kCancelled, "cancelled while loading the transformer");
-    ZT_RETURN_IF_ERROR(load_block(c, s, fmt::format("blocks.{}.", i), in, w.blocks[size_t(i)]));
+    ZT_RETURN_IF_ERROR(load_block(c, s, fmt::format("blocks.{}.", i), projection, in, w.blocks[size_t(i)]));
   }
   return {};
 }

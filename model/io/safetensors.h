@@ -45,6 +45,13 @@ struct NamedTensor {
   std::string name;
   TensorView tensor;
 };
+// A file as it will stand on disk, for whoever writes it in a way of its own: `head`, then the data of each tensor in order.
+struct SafetensorsLayout {
+  std::string head;
+  std::vector<TensorView> data;
+};
+SafetensorsLayout lay_out_safetensors(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
+
 // Serialises to one buffer-free write: temporary name in the same folder, fsync, rename, fsync folder.
 Status write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                          const std::map<std::string, std::string>& metadata = {});

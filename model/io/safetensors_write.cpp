@@ -82,8 +82,7 @@ class TemporaryFile {
 
 }  // namespace
 
-Status write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
-                         const std::map<std::string, std::string>& metadata) {
+SafetensorsLayout lay_out_safetensors(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata) {
   // Wide types first, then by name: every tensor is aligned to its type without padding, which the format forbids.
   std::vector<const NamedTensor*> order;
   for (const NamedTensor& t : tensors) order.push_back(&t);
@@ -93,6 +92,7 @@ Status write_safetensors(const std::string& path, const std::vector<NamedTensor>
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
+  SafetensorsLayout layout;
   uint64_t at = 0;
   for (const NamedTensor* t : order) {
     ZT_CHECK(t->tensor.dense() && t->tensor.device == Device::cpu && !header.contains(t->name));
@@ -101,15 +101,22 @@ Status write_safetensors(const std::string& path, const std::vector<NamedTensor>
     header[t->name] = {
         {"dtype", safetensors_dtype_name(t->tensor.dtype)}, {"shape", dims}, {"data_offsets", {at, at + t->tensor.bytes()}}};
     at += t->tensor.bytes();
+    layout.data.push_back(t->tensor);
   }
   std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   text.append((8 - text.size() % 8) % 8, ' ');
   uint64_t length = text.size();
+  layout.head.assign(reinterpret_cast<const char*>(&length), sizeof length);
+  layout.head += text;
+  return layout;
+}
 
+Status write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  SafetensorsLayout layout = lay_out_safetensors(tensors, metadata);
   TemporaryFile file(path);
-  file.write(&length, 8);
-  file.write(text.data(), text.size());
-  for (const NamedTensor* t : order) file.write(t->tensor.data, t->tensor.bytes());
+  file.write(layout.head.data(), layout.head.size());
+  for (const TensorView& t : layout.data) file.write(t.data, t.bytes());
   return file.commit();
 }
 

@@ -1,7 +1,5 @@
 #include "model/pipeline/text_to_video.h"
 
-#include <chrono>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/api/ops.h"
@@ -10,21 +8,6 @@
 #include "model/text/prompt.h"
 
 namespace zt {
-namespace {
-
-Status cancelled(std::string_view what) { return {Code::kCancelled, fmt::format("cancelled while {}", what)}; }
-
-// Index of the first value that is NaN or infinite, or -1.
-int64_t first_not_finite(const TensorView& v) {
-  const float* p = v.as<float>();
-  for (int64_t i = 0; i < v.count(); ++i) {
-    if (!std::isfinite(p[i])) return i;
-  }
-  return -1;
-}
-
-}  // namespace
-
 int64_t snap_frames(const ModelFolder& model, int64_t frames) {
   int64_t f = model.vae_config.temporal_factor();
   return std::max<int64_t>(0, frames - 1) / f * f + 1;
@@ -114,64 +97,6 @@ Result<Tensor> TextToVideo::embed(const TokenIds& ids, const ExecContext& ctx) {
   ZT_RETURN_IF_ERROR(load_text(ctx));
   ProfileZone zone(ctx.profiler, "text");
   return text_->encode(ids.ids, ctx);
-}
-
-Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx) {
-  ZT_ASSIGN_OR_RETURN(Shape shape, latent_shape(model_, clip));
-  const SchedulerConfig& s = model_.scheduler;
-  ZT_ASSIGN_OR_RETURN(Schedule schedule, make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps));
-  if (!r.init_latents || r.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(r.rng, shape.count()));
-  ZT_RETURN_IF_ERROR(load_transformer(ctx));
-  ZT_RETURN_IF_ERROR(transformer_->prepare(shape, ctx));
-  ZT_ASSIGN_OR_RETURN(auto sampler, Sampler::make(r.sampler, std::move(schedule), shape, ctx));
-  bool guided = r.guidance > 1;
-  ZT_ASSIGN_OR_RETURN(auto text, transformer_->encode_text(r.embeds, model_.max_text_tokens, ctx));
-  std::unique_ptr<TextContext> negative;
-  if (guided) {
-    ZT_ASSIGN_OR_RETURN(negative, transformer_->encode_text(r.negative_embeds, model_.max_text_tokens, ctx));
-  }
-
-  ZT_ASSIGN_OR_RETURN(Tensor x, ctx.arena->make(DType::f32, shape));
-  ZT_ASSIGN_OR_RETURN(Tensor velocity, ctx.arena->make(DType::f32, shape));
-  ZT_ASSIGN_OR_RETURN(Tensor unguided, ctx.arena->make(DType::f32, guided ? shape : Shape{1}));
-  ZT_ASSIGN_OR_RETURN(Tensor x0, ctx.arena->make(DType::f32, shape));
-  Noise noise(r.rng, r.seed);
-  if (r.init_latents) {
-    if (r.init_latents.shape != shape) return invalid("initial latents are {}, this clip needs {}", r.init_latents.shape.str(), shape.str());
-    std::memcpy(x.data(), r.init_latents.as<float>(), x.view().bytes());
-  } else {
-    noise.fill({x.as<float>(), size_t(shape.count())});
-  }
-
-  AttentionDriver attention(r.attention);
-  attention.hooks = r.hooks;
-  attention.records = hooks.records;
-  for (int64_t i = 0; i < r.steps; ++i) {
-    auto begin = std::chrono::steady_clock::now();
-    Conditioning cond;
-    cond.text = text.get(), cond.step = i, cond.steps = r.steps;
-    cond.frame_timesteps = {sampler->schedule().timesteps[size_t(i)]};
-    ZT_RETURN_IF_ERROR(transformer_->forward(x, cond, attention, velocity, ctx));
-    if (guided) {
-      cond.text = negative.get(), cond.branch = Branch::uncond;
-      ZT_RETURN_IF_ERROR(transformer_->forward(x, cond, attention, unguided, ctx));
-      double coef[] = {r.guidance, 1 - r.guidance};
-      TensorView in[] = {velocity, unguided};
-      affine_sum({coef, in, velocity}, ctx);
-    }
-    if (int64_t at = first_not_finite(velocity); at >= 0) {
-      return failed("step {} of {}: the predicted velocity is not finite (element {}); the weights or the precision do not suit this "
-                    "job, try --precision f32", i + 1, r.steps, at);
-    }
-    ZT_RETURN_IF_ERROR(sampler->step(i, x, velocity, noise, x0, ctx));
-    if (hooks.on_step) {
-      double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      ZT_RETURN_IF_ERROR(hooks.on_step({i + 1, r.steps, sampler->schedule().sigmas[size_t(i)], seconds, x, x0}));
-    }
-    if (ctx.cancelled()) return cancelled("denoising");
-  }
-  transformer_->release();
-  return x;
 }
 
 Status TextToVideo::decode(const TensorView& latents, bool tiled, const FrameSink& sink, const ExecContext& ctx) {

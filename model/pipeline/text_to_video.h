@@ -14,6 +14,7 @@
 #include "model/config/config.h"
 #include "model/dit/attend.h"
 #include "model/dit/transformer.h"
+#include "model/pipeline/denoise_state.h"
 #include "model/sampling/sampler.h"
 #include "model/text/text_encoder.h"
 #include "model/text/tokenizer.h"
@@ -50,6 +51,7 @@ struct DenoiseRequest {
   TensorView init_latents;             // [C, T, H, W] f32 noise instead of the generator's, or empty
   std::shared_ptr<AttentionPolicy> attention;
   std::vector<AttentionHook*> hooks;
+  const DenoiseState* resume = nullptr;  // go on from here; what does not fit is said and the job starts from the beginning
 };
 
 // What happened in one step; the views are valid during the call only.
@@ -62,6 +64,10 @@ struct StepInfo {
 struct DenoiseHooks {
   std::function<Status(const StepInfo&)> on_step;
   std::vector<AttentionRecord>* records = nullptr;
+  // Receives all that is needed to go on: every `save_every` steps (0 = never), after the last one, and when the job is
+  // cancelled between or inside steps. The views are valid during the call only.
+  std::function<void(const DenoiseState&)> save;
+  int64_t save_every = 0;
 };
 
 class TextToVideo {
@@ -79,7 +85,8 @@ class TextToVideo {
   Result<TokenIds> tokenize(std::string_view prompt) const;
   // [n, text_dim] f32.
   Result<Tensor> embed(const TokenIds& ids, const ExecContext& ctx);
-  // Final x0 latents [C, T, H, W] f32 (normalised model latents).
+  // Final x0 latents [C, T, H, W] f32 (normalised model latents). A step whose velocity or latents are not finite, or have
+  // lost their variance, ends it (kFailed) and is named, with the layer where that was first seen.
   Result<Tensor> denoise(const ClipShape& clip, const DenoiseRequest& request, const DenoiseHooks& hooks, const ExecContext& ctx);
   // latents as denoise returns them; frames go to `sink` as they leave the decoder.
   Status decode(const TensorView& latents, bool tiled, const FrameSink& sink, const ExecContext& ctx);

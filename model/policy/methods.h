@@ -16,5 +16,12 @@ struct Method {
 Method dense_method();
 Method radial_method();
 Method window_method();
+Method svg_method();
+Method topk_method();
+Method topp_method();
+Method adaspa_method();
+Method oracle_method();
+Method sla_method();
+Method auto_method();
 
 }  // namespace zt

@@ -118,7 +118,9 @@ Result<Parameters> Parameters::parse(const PolicyInfo& info, std::string_view te
     text = more ? text.substr(comma + 1) : std::string_view();
     size_t equals = item.find('=');
     std::string key(item.substr(0, equals));
-    auto p = std::find_if(info.parameters.begin(), info.parameters.end(), [&](const auto& x) { return x.name == key; });
+    auto p = std::find_if(info.parameters.begin(), info.parameters.end(), [&](const auto& x) {
+      return x.name == key || (!key.empty() && x.other_name == key);
+    });
     if (p == info.parameters.end()) {
       const std::string near = nearest_name(key, names);
       auto known = std::find_if(info.parameters.begin(), info.parameters.end(), [&](const auto& x) { return x.name == near; });
@@ -126,8 +128,8 @@ Result<Parameters> Parameters::parse(const PolicyInfo& info, std::string_view te
                      near, known->range());
     }
     if (equals == item.npos) return invalid("{}: '{}' needs a value: {}={}", where, key, key, p->range());
-    Value& v = out.values_[key];
-    if (v.given) return invalid("{}: '{}' stands twice", where, key);
+    Value& v = out.values_[p->name];
+    if (v.given) return invalid("{}: '{}' stands twice", where, p->name);
     if (Status s = read(*p, std::string(item.substr(equals + 1)), v); !s.ok()) return s.in(where);
     v.given = true;
   }

@@ -136,6 +136,46 @@ class Choices final : public AttentionPolicy {
     return merged;
   }
 
+  // Length and bytes of each entry in turn; nothing when none remembers anything.
+  std::string save() const override {
+    std::string out;
+    bool any = false;
+    for (const Entry& e : entries) {
+      std::string state = e.policy->save();
+      any |= !state.empty();
+      out += fmt::format("{}\n", state.size()) + state;
+    }
+    return any ? out : std::string();
+  }
+
+  Status restore(std::string_view state) override {
+    std::vector<std::string_view> parts(entries.size());
+    for (size_t i = 0; i < parts.size() && !state.empty(); ++i) {
+      size_t line = state.find('\n'), size = 0;
+      auto r = std::from_chars(state.data(), state.data() + std::min(line, state.size()), size);
+      if (line == state.npos || r.ec != std::errc() || r.ptr != state.data() + line || size > state.size() - line - 1)
+        return invalid("plan file: saved state of entry {} of {} is damaged", i, parts.size());
+      parts[i] = state.substr(line + 1, size);
+      state.remove_prefix(line + 1 + size);
+      if (state.empty() && i + 1 < parts.size())
+        return invalid("plan file: saved state of {} entries, {} expected", i + 1, parts.size());
+    }
+    if (!state.empty()) return invalid("plan file: saved state has bytes after its end");
+    std::vector<std::string> undo;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      std::string before = entries[i].policy->save();
+      Status s = entries[i].policy->restore(parts[i]);
+      if (s.ok()) {
+        undo.push_back(std::move(before));
+        continue;
+      }
+      // All or nothing.
+      for (size_t j = 0; j < i; ++j) ZT_CHECK(entries[j].policy->restore(undo[j]).ok());
+      return s;
+    }
+    return {};
+  }
+
  private:
   std::vector<std::pair<std::vector<PlanPtr>, PlanPtr>> merged_;
 };
@@ -148,9 +188,6 @@ struct Loaded {
 
 Result<std::shared_ptr<AttentionPolicy>> fixed(const std::string& text) {
   ZT_ASSIGN_OR_RETURN(PlanPtr plan, plan_from_text(text));
-  // Its weights and its per-call data belong to the method that makes such plans.
-  if (plan->has_linear())
-    return invalid("plan file: has a linear part, which only its own method can run; name the method instead");
   return std::shared_ptr<AttentionPolicy>(std::make_shared<FixedPlan>(std::move(plan)));
 }
 

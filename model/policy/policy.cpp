@@ -14,6 +14,13 @@ const std::vector<Method>& methods() {
         dense_method(),
         radial_method(),
         window_method(),
+        svg_method(),
+        topk_method(),
+        topp_method(),
+        adaspa_method(),
+        oracle_method(),
+        sla_method(),
+        auto_method(),
     };
     for (Method& m : t)
       m.info.parameters.insert(m.info.parameters.end(), warm_up_parameters().begin(), warm_up_parameters().end());

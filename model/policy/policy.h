@@ -28,6 +28,7 @@ struct PolicyParameter {
   std::vector<std::string> choices;
   std::vector<std::pair<std::string, std::string>> aliases;  // other spellings of choices: {"1", "full"}
   std::string unit, help, citation;
+  std::string other_name = {};  // also read in a SPEC
 
   std::string range() const;  // "a number in 0..1", "TxHxW, each 1..4096", "full | half | decay"
 };

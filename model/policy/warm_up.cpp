@@ -13,6 +13,9 @@ class WarmUp final : public AttentionPolicy {
 
   std::string_view name() const override { return method_->name(); }
   PolicyNeeds needs() const override { return method_->needs(); }
+  std::string save() const override { return method_->save(); }
+  void observe(const AttentionRecord& r) override { method_->observe(r); }
+  Status restore(std::string_view state) override { return method_->restore(state); }
 
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) override {
     const Site& s = in.site;

@@ -9,9 +9,9 @@ namespace {
 class AttentionAccuracy : public ::testing::TestWithParam<AttentionTarget> {
  protected:
   void check(const AttentionPlan& plan, const AttentionInputs& in, const std::string& what, float scale = 0) {
-    AttentionResult got = run_attention(plan, in, GetParam().isa, 2, scale);
+    AttentionResult got = run_attention(plan, in, GetParam().isa, {.scale = scale});
     EXPECT_EQ(got.name, GetParam().executor) << what;
-    expect_accurate(got, plan, in, what, scale);
+    expect_accurate(got, plan, in, what, {.scale = scale});
   }
 };
 

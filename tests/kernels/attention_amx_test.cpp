@@ -4,8 +4,10 @@
 
 #include <cstring>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/fetcher.h"
+#include "kernels/cpu/attention/linear.h"
 #include "tests/kernels/attention_support.h"
+#include "tests/kernels/plan_random.h"
 
 #pragma GCC diagnostic push
 // GCC's AVX-512 headers read undefined vectors on purpose and warn about it.
@@ -54,8 +56,18 @@ struct Tiles {
 }  // namespace emulated_tiles
 
 namespace {
-const TileKernel kEmulated{
-    "emulated_tiles", Isa::avx512_bf16, false, 2, 64, 16, 32, emulated_tiles::pack, emulated_tiles::attend_with_tiles};
+const TileKernel kEmulated{"emulated_tiles",
+                           Isa::avx512_bf16,
+                           false,
+                           2,
+                           64,
+                           16,
+                           32,
+                           emulated_tiles::pack,
+                           emulated_tiles::attend_with_tiles,
+                           emulated_tiles::state_with_tiles,
+                           emulated_tiles::sum_states,
+                           emulated_tiles::make_matrix};
 }  // namespace
 }  // namespace zt::cpu_attention
 
@@ -79,7 +91,7 @@ TEST_F(EmulatedTiles, AnyShape) {
     AttentionShape s{1, 2, nq, nk, d};
     AttentionInputs in(s, DType::bf16, true, uint64_t(nq + nk));
     PlanPtr plan = AttentionPlan::dense(nq, nk);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in, s.str());
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in, s.str());
   }
 }
 
@@ -92,8 +104,26 @@ TEST_F(EmulatedTiles, RandomListsAndReferencesThatOverflow) {
     }
     PlanPtr plan = random_plan(s, 2, 64, i % 2 ? 64 : 24, 0.6, true, i);
     if (i >= 3) plan = with_masks_orders_and_head_map(*plan, 2, i);
-    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, 2, 0, true, executor_.get()), *plan, in,
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, {.executor = executor_.get()}), *plan, in,
                     fmt::format("case {}", i));
+  }
+}
+
+TEST_F(EmulatedTiles, BlockMassAndLinearParts) {
+  Random random(73);
+  for (uint64_t i = 0; i < 60; ++i) {
+    AttentionShape s{1, 2, 0, 0, i % 10 == 9 ? 136 : 8 + random.below(90)};
+    PlanParts parts = random_parts(random, {.max_tokens = 200, .heads = s.heads});
+    if (i % 2)
+      parts.linear = LinearPart{
+          i % 4 == 1 ? LinearScope::global : LinearScope::complement, FeatureMap::softmax, i % 3 == 0, Blend::sum, {}, {}, {}};
+    PlanPtr plan = must(AttentionPlan::make(std::move(parts)));
+    s.nq = plan->nq(), s.nk = plan->nk();
+    AttentionInputs in(s, DType::bf16, false, i);
+    AttentionOptions o{.threads = 1, .mass = true, .executor = executor_.get()};
+    // A kernel's bound for one result alone; the random plans of attention_random_test.cpp have the close ones.
+    expect_accurate(run_attention(*plan, in, Isa::avx512_bf16, o), expectation(*plan, in, o), DType::bf16,
+                    fmt::format("case {}: {}", i, s.str()), o, 5e-4);
   }
 }
 

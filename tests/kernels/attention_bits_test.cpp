@@ -18,9 +18,9 @@ TEST_P(AttentionBits, EqualForEveryThreadCountAndRepeat) {
   AttentionShape s{2, 3, 300, 280, 64};
   AttentionInputs in(s, GetParam().dtype, false, 3, 2.f);
   for (const PlanPtr& plan : {AttentionPlan::dense(300, 280), random_plan(s, 3, 64, 32, 0.4, true, 11)}) {
-    AttentionResult one = run_attention(*plan, in, GetParam().isa, 1);
+    AttentionResult one = run_attention(*plan, in, GetParam().isa, {.threads = 1});
     for (int threads : {1, 2, 3}) {
-      AttentionResult again = run_attention(*plan, in, GetParam().isa, threads);
+      AttentionResult again = run_attention(*plan, in, GetParam().isa, {.threads = threads});
       EXPECT_TRUE(same_bits(one.out, again.out) && same_bits(one.lse, again.lse)) << threads << " threads";
     }
   }
@@ -41,7 +41,7 @@ TEST_P(AttentionBits, LseIsOptionalAndChangesNothing) {
   AttentionInputs in(s, GetParam().dtype, true, 23);
   PlanPtr plan = AttentionPlan::dense(90, 90);
   AttentionResult with = run_attention(*plan, in, GetParam().isa),
-                  without = run_attention(*plan, in, GetParam().isa, 2, 0, false);
+                  without = run_attention(*plan, in, GetParam().isa, {.lse = false});
   EXPECT_TRUE(same_bits(with.out, without.out));
   EXPECT_TRUE(without.guards_intact);
 }

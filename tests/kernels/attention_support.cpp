@@ -44,24 +44,6 @@ class Guarded {
   Tensor store_;
 };
 
-// Keys of a query with their bias, from the plan's expanded mask.
-std::vector<std::pair<int64_t, float>> keys_of(const AttentionPlan& plan, int64_t head, int64_t q) {
-  std::vector<uint8_t> keep(size_t(plan.nk()));
-  plan.expand_row(head, q, keep);
-  int set = plan.parts().k_order.set_of(head);
-  std::vector<std::pair<int64_t, float>> keys;
-  for (size_t block = 0; block + 1 < plan.k_starts().size(); ++block) {
-    float bias = plan.parts().k_bias.empty() ? 0.f : plan.parts().k_bias[block];
-    for (int64_t slot = plan.k_starts()[block]; slot < plan.k_starts()[block + 1]; ++slot) {
-      int64_t key = set < 0 ? slot : plan.parts().k_order.order[size_t(set * plan.nk() + slot)];
-      if (keep[size_t(key)]) keys.emplace_back(key, bias);
-    }
-  }
-  return keys;
-}
-
-float rounded(float x, DType t) { return t == DType::bf16 ? float(bf16(x)) : x; }
-
 }  // namespace
 
 std::string AttentionShape::str() const { return fmt::format("batch {} heads {} nq {} nk {} d {}", batch, heads, nq, nk, d); }
@@ -69,16 +51,21 @@ std::string AttentionShape::str() const { return fmt::format("batch {} heads {} 
 AttentionInputs::AttentionInputs(const AttentionShape& s, DType t, bool interleaved, uint64_t seed, float scale)
     : shape(s), dtype(t) {
   int64_t width = s.heads * s.d;
+  // A projection of rows of about the same size as what it is given.
+  buffers_.push_back(random_tensor(*arena_, DType::f32, {s.d, s.d}, seed + 1000, 1 / std::sqrt(float(s.d))));
+  args.proj_weight = buffers_.back();
+  buffers_.push_back(random_tensor(*arena_, DType::f32, {s.d}, seed + 1001, 0.5f * scale));
+  args.proj_bias = buffers_.back();
   if (interleaved && s.nq == s.nk) {
     buffers_.push_back(random_tensor(*arena_, t, {s.batch * s.nq, 3 * width}, seed, scale));
-    void* p = buffers_[0].data();
+    void* p = buffers_.back().data();
     args.q = token_major(p, t, s, s.nq, 3 * width, 0);
     args.k = token_major(p, t, s, s.nk, 3 * width, width);
     args.v = token_major(p, t, s, s.nk, 3 * width, 2 * width);
     return;
   }
   for (int64_t n : {s.nq, s.nk, s.nk}) buffers_.push_back(random_tensor(*arena_, t, {s.batch, s.heads, n, s.d}, seed++, scale));
-  args.q = buffers_[0], args.k = buffers_[1], args.v = buffers_[2];
+  args.q = buffers_[2], args.k = buffers_[3], args.v = buffers_[4];
 }
 
 void AttentionInputs::set(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c, float v) {
@@ -89,38 +76,44 @@ float AttentionInputs::get(const TensorView& t, int64_t b, int64_t h, int64_t n,
   return load_float(t.data, dtype, at(t, b, h, n, c));
 }
 
-AttentionArgs AttentionInputs::f32_args() const {
-  f32_.clear();
-  AttentionArgs a;
-  auto copy = [&](const TensorView& t) {
-    std::vector<float> values = to_floats(t);
-    f32_.push_back(must(arena_->make(DType::f32, t.shape)));
-    std::memcpy(f32_.back().data(), values.data(), values.size() * 4);
-    return f32_.back().view();
-  };
-  a.q = copy(args.q), a.k = copy(args.k), a.v = copy(args.v);
-  return a;
+AttentionInputs AttentionInputs::as_f32() const {
+  AttentionInputs r(shape, DType::f32, false, 0);
+  for (auto [from, to] : {std::pair{&args.q, &r.args.q}, {&args.k, &r.args.k}, {&args.v, &r.args.v}}) {
+    *to = *from;
+    if (dtype == DType::f32) continue;
+    std::vector<float> values = to_floats(*from);
+    r.buffers_.push_back(must(r.arena_->make(DType::f32, from->shape)));
+    std::memcpy(r.buffers_.back().data(), values.data(), values.size() * 4);
+    *to = r.buffers_.back();
+  }
+  r.args.proj_weight = args.proj_weight, r.args.proj_bias = args.proj_bias;
+  return r;
 }
 
-AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads, float scale, bool lse,
-                              const AttentionExecutor* executor) {
+AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, const AttentionOptions& o) {
   const AttentionShape& s = in.shape;
-  auto machine = make_machine(isa, threads);
-  AttentionProblem p{s.batch, s.heads, s.d, in.dtype, scale};
-  const AttentionExecutor& e = executor ? *executor : choose_attention(plan, p, machine->ctx);
+  auto machine = make_machine(isa, o.threads);
+  AttentionProblem p{s.batch, s.heads, s.d, in.dtype, o.scale, o.mass};
+  const AttentionExecutor& e = o.executor ? *o.executor : choose_attention(plan, p, machine->ctx);
   AttentionResult r;
   r.name = e.name();
   // A gap of three elements after every token.
-  int64_t row = s.heads * s.d + 3, rows = s.batch * s.nq;
+  int64_t row = s.heads * s.d + 3, rows = s.batch * s.nq, q_blocks = plan.parts().q.count(), k_blocks = plan.parts().k.count();
   size_t bytes = e.workspace_bytes(plan, p, machine->ctx), size = dtype_size(in.dtype);
   Guarded out(size_t(rows * row) * size), sums(size_t(s.batch * s.heads * s.nq) * 4), workspace(bytes);
+  Guarded mass(size_t(s.batch * s.heads * q_blocks * k_blocks) * 4);
   AttentionArgs a = in.args;
   a.out = token_major(out.data(), in.dtype, s, s.nq, row, 0);
-  if (lse) a.lse = TensorView(sums.data(), DType::f32, {s.batch, s.heads, s.nq});
+  if (!o.out) a.v = {}, a.out = {};
+  if (o.lse) a.lse = TensorView(sums.data(), DType::f32, {s.batch, s.heads, s.nq});
+  if (o.mass) a.block_mass = TensorView(mass.data(), DType::f32, {s.batch, s.heads, q_blocks, k_blocks});
+  std::vector<float> given = o.mass_lse;
+  if (!given.empty()) a.mass_lse = TensorView(given.data(), DType::f32, {s.batch, s.heads, s.nq});
   e.run(plan, p, a, workspace.data(), machine->ctx);
-  r.out = to_floats(a.out);
-  if (lse) r.lse = to_floats(a.lse);
-  r.guards_intact = out.intact() && sums.intact() && workspace.intact();
+  if (o.out) r.out = to_floats(a.out);
+  if (o.lse) r.lse = to_floats(a.lse);
+  if (o.mass) r.mass = to_floats(a.block_mass);
+  r.guards_intact = out.intact() && sums.intact() && workspace.intact() && mass.intact();
   for (int64_t i = 0; i < rows; ++i) {
     for (size_t b = 0; b < 3 * size; ++b) {
       r.guards_intact &= static_cast<unsigned char>(out.data()[size_t(i * row + row - 3) * size + b]) == kSentinel;
@@ -129,53 +122,12 @@ AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& 
   return r;
 }
 
-AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
-  const AttentionShape& s = in.shape;
+AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o) {
+  AttentionInputs exact = in.as_f32();
+  AttentionOptions plain = o;
   auto machine = make_machine(detect_isa(), 2, {"attention=ref"});
-  AttentionProblem p{s.batch, s.heads, s.d, DType::f32, scale};
-  AttentionArgs a = in.f32_args();
-  Tensor out = must(machine->arena.make(DType::f32, {s.batch, s.heads, s.nq, s.d}));
-  Tensor lse = must(machine->arena.make(DType::f32, {s.batch, s.heads, s.nq}));
-  a.out = out, a.lse = lse;
-  const AttentionExecutor& e = choose_attention(plan, p, machine->ctx);
-  Tensor workspace = must(machine->arena.make(DType::u8, {int64_t(e.workspace_bytes(plan, p, machine->ctx))}));
-  e.run(plan, p, a, workspace.data(), machine->ctx);
-  return {std::string(e.name()), to_floats(out), to_floats(lse)};
-}
-
-AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale) {
-  const AttentionShape& s = in.shape;
-  float factor = scale != 0 ? scale : 1 / std::sqrt(float(s.d));
-  AttentionResult r{"naive", std::vector<float>(size_t(s.batch * s.heads * s.nq * s.d)),
-                    std::vector<float>(size_t(s.batch * s.heads * s.nq))};
-  std::vector<float> qs = to_floats(in.args.q), ks = to_floats(in.args.k), vs = to_floats(in.args.v);
-  for (int64_t bh = 0; bh < s.batch * s.heads; ++bh) {
-    int64_t h = bh % s.heads;
-    auto row_of = [&](const std::vector<float>& t, int64_t n, int64_t i) { return t.data() + (bh * n + i) * s.d; };
-    for (int64_t q = 0; q < s.nq; ++q) {
-      auto keys = keys_of(plan, h, q);
-      std::vector<float> logits(keys.size());
-      float most = -std::numeric_limits<float>::infinity(), sum = 0;
-      for (size_t i = 0; i < keys.size(); ++i) {
-        float dot = 0;
-        const float *x = row_of(qs, s.nq, q), *y = row_of(ks, s.nk, keys[i].first);
-        for (int64_t c = 0; c < s.d; ++c) dot += x[c] * y[c];
-        logits[i] = dot * factor + keys[i].second;
-        most = std::max(most, logits[i]);
-      }
-      float* out = r.out.data() + (bh * s.nq + q) * s.d;
-      for (size_t i = 0; i < keys.size(); ++i) {
-        float w = std::exp(logits[i] - most);
-        sum += w;
-        float kept = rounded(w, in.dtype);
-        const float* v = row_of(vs, s.nk, keys[i].first);
-        for (int64_t c = 0; c < s.d; ++c) out[c] += kept * v[c];
-      }
-      for (int64_t c = 0; c < s.d; ++c) out[c] = keys.empty() ? 0.f : rounded(out[c] / sum, in.dtype);
-      r.lse[size_t(bh * s.nq + q)] = most + std::log(sum);
-    }
-  }
-  return r;
+  plain.executor = machine->ops->attention.back().get();
+  return run_attention(plan, exact, detect_isa(), plain);
 }
 
 PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int block_k, double keep, bool bias, uint64_t seed) {
@@ -271,21 +223,42 @@ std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info) {
   return fmt::format("{}_{}", isa_name(info.param.isa), dtype_name(info.param.dtype));
 }
 
-void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
-                     float scale) {
-  AttentionResult right = ref_attention(plan, in, scale), naive = naive_attention(plan, in, scale);
-  EXPECT_TRUE(got.guards_intact) << what;
-  // Rounding of the output: uniform in half a unit in the last place, 2^-9 of the value in bf16; a few roundings in f32.
-  double floor = in.dtype == DType::bf16 ? 0x1p-18 / 3 : 16 * 0x1p-48;
-  // Logits are rounded to f32 in base 2, each by half a unit in the last place; the naive version is spared that where
-  // its scale is a power of two.
+AttentionExpectation expectation(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o) {
+  return {ref_attention(plan, in, o), naive_attention(plan, in, o)};
+}
+
+// Uniform in half a unit in the last place, 2^-9 of the value in bf16; a few roundings in f32.
+double rounding_nmse(DType dtype) { return dtype == DType::bf16 ? 0x1p-18 / 3 : 16 * 0x1p-48; }
+
+// Half a unit in the last place each; the naive version is spared that where its scale is a power of two.
+double logit_nmse(double largest) { return std::pow(std::min(largest * 0x1p-24 * 1.45, 1e-3), 2); }
+
+double largest_lse(const AttentionResult& r, const AttentionOptions& o) {
   double largest = 0;
-  for (float x : right.lse) largest = std::max(largest, std::isfinite(x) ? std::abs(double(x)) : 0);
-  floor = std::max(floor, std::pow(std::min(largest * 0x1p-24 * 1.45, 1e-3), 2));
-  double bound = std::max(4 * nmse(naive.out, right.out), floor), error = nmse(got.out, right.out);
-  EXPECT_LE(error, bound) << what << ": " << got.name << " has NMSE " << error << ", naive " << nmse(naive.out, right.out);
+  for (const std::vector<float>* list : {&r.lse, &o.mass_lse}) {
+    for (float x : *list) largest = std::max(largest, std::isfinite(x) ? std::abs(double(x)) : 0);
+  }
+  return largest;
+}
+
+void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
+                     const AttentionOptions& o) {
+  expect_accurate(got, expectation(plan, in, o), in.dtype, what, o);
+}
+
+void expect_accurate(const AttentionResult& got, const AttentionExpectation& want, DType dtype, const std::string& what,
+                     const AttentionOptions& o, double floor) {
+  const auto& [right, naive] = want;
+  EXPECT_TRUE(got.guards_intact) << what;
+  floor = std::max({floor, rounding_nmse(dtype), logit_nmse(largest_lse(right, o))});
+  auto compare = [&](const std::vector<float>& g, const std::vector<float>& n, const std::vector<float>& r, const char* name) {
+    double bound = std::max(4 * nmse(n, r), floor), error = nmse(g, r);
+    EXPECT_LE(error, bound) << what << ": " << name << " of " << got.name << " has NMSE " << error << ", naive " << nmse(n, r);
+  };
+  if (o.out) compare(got.out, naive.out, right.out, "out");
+  if (o.mass) compare(got.mass, naive.mass, right.mass, "block mass");
   // Each P is off by at most half a unit of its storage, and so is their sum; logits carry f32 dot products.
-  double unit = in.dtype == DType::bf16 ? 0x1p-8 : 0;
+  double unit = dtype == DType::bf16 ? 0x1p-8 : 0;
   for (size_t i = 0; i < got.lse.size(); ++i) {
     if (std::isinf(right.lse[i]) || std::isnan(right.lse[i])) {
       EXPECT_TRUE(got.lse[i] == right.lse[i] || (std::isnan(got.lse[i]) && std::isnan(right.lse[i]))) << what << " row " << i;

@@ -22,9 +22,9 @@ class AttentionInputs {
   AttentionInputs(const AttentionShape& s, DType dtype, bool interleaved, uint64_t seed, float scale = 1.f);
   AttentionShape shape;
   DType dtype;
-  AttentionArgs args;  // q, k, v only
-  // The same values as dense f32.
-  AttentionArgs f32_args() const;
+  AttentionArgs args;  // q, k, v and the projection only
+  // The same values in f32; may point into this one.
+  AttentionInputs as_f32() const;
   // Element of q, k or v.
   void set(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c, float v);
   float get(const TensorView& t, int64_t b, int64_t h, int64_t n, int64_t c) const;
@@ -32,24 +32,31 @@ class AttentionInputs {
  private:
   std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
   std::vector<Tensor> buffers_;
-  mutable std::vector<Tensor> f32_;
 };
 
 struct AttentionResult {
-  std::string name;        // of the executor that ran
-  std::vector<float> out;  // [B, H, Nq, D]
-  std::vector<float> lse;  // [B, H, Nq]
+  std::string name;         // of the executor that ran
+  std::vector<float> out;   // [B, H, Nq, D]
+  std::vector<float> lse;   // [B, H, Nq]
+  std::vector<float> mass;  // [B, H, q blocks, k blocks], if asked for
   bool guards_intact = true;
 };
 
-// Runs the executor that choose_attention picks under `isa`, or the given one. out is strided, its gaps, and the bytes before and
-// after out, lse and workspace, hold sentinels.
-AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, int threads = 2, float scale = 0,
-                              bool lse = true, const AttentionExecutor* executor = nullptr);
+struct AttentionOptions {
+  int threads = 2;
+  float scale = 0;
+  bool out = true, lse = true, mass = false;
+  std::vector<float> mass_lse = {};             // [B, H, Nq]; empty: none
+  const AttentionExecutor* executor = nullptr;  // null: the one that choose_attention picks
+};
+
+// out is strided, its gaps, and the bytes before and after every result and the workspace, hold sentinels.
+AttentionResult run_attention(const AttentionPlan& plan, const AttentionInputs& in, Isa isa, const AttentionOptions& o = {});
 // The double-precision twin on the same values, results in f32.
-AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale = 0);
-// What anyone would write: f32 sums, std::exp, and for bf16 storage P and the output rounded to bf16.
-AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, float scale = 0);
+AttentionResult ref_attention(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o = {});
+// What anyone would write: f32 sums, std::exp, and for bf16 storage P, the operands of all products and the output rounded to
+// bf16 (attention_naive.cpp).
+AttentionResult naive_attention(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o = {});
 
 // Random valid counts and lists; about `keep` of the blocks, some rows empty.
 PlanPtr random_plan(const AttentionShape& s, int list_sets, int block_q, int block_k, double keep, bool bias, uint64_t seed);
@@ -66,8 +73,20 @@ struct AttentionTarget {
 std::vector<AttentionTarget> attention_targets();
 std::string target_name(const ::testing::TestParamInfo<AttentionTarget>& info);
 
-// Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output.
+struct AttentionExpectation {
+  AttentionResult right, naive;
+};
+AttentionExpectation expectation(const AttentionPlan& plan, const AttentionInputs& in, const AttentionOptions& o = {});
+// Fails unless `got` is as good as it must be: at most twice the error of the naive version, or rounding of the output, or
+// `floor` (NMSE).
+void expect_accurate(const AttentionResult& got, const AttentionExpectation& want, DType dtype, const std::string& what,
+                     const AttentionOptions& o = {}, double floor = 0);
+// Mean square error of the rounding of a result, relative to it.
+double rounding_nmse(DType dtype);
+// The same of logits, which are rounded to f32 in base 2, where the largest log-sum-exp is this.
+double logit_nmse(double largest_lse);
+double largest_lse(const AttentionResult& r, const AttentionOptions& o = {});
 void expect_accurate(const AttentionResult& got, const AttentionPlan& plan, const AttentionInputs& in, const std::string& what,
-                     float scale = 0);
+                     const AttentionOptions& o = {});
 
 }  // namespace zt::testing

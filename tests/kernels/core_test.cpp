@@ -232,5 +232,20 @@ TEST(Checks, MismatchedArgumentsAreBugs) {
   EXPECT_THROW(gather_rows({x, y.view().slice(0, 0, 1).slice(1, 0, 8), index}, m->ctx), Bug);
 }
 
+// Every task runs once, and after all of the stage it waits for, through stages without tasks, too.
+TEST(Parallel, StagesWaitForEachOther) {
+  std::vector<Stage> stages = {{5, -1}, {0, 0}, {7, 1}, {3, -1}, {4, 2}, {0, 4}, {2, 5}};
+  for (int threads : {1, 2, 3, 8}) {
+    std::vector<std::atomic<int64_t>> done(stages.size());
+    std::atomic<int> early{0};
+    parallel_stages(threads, stages, [&](size_t stage, int64_t) {
+      for (int s = stages[stage].after; s >= 0; s = stages[size_t(s)].after) early += done[size_t(s)] != stages[size_t(s)].tasks;
+      ++done[stage];
+    });
+    EXPECT_EQ(early, 0) << threads;
+    for (size_t s = 0; s < stages.size(); ++s) EXPECT_EQ(done[s], stages[s].tasks) << threads;
+  }
+}
+
 }  // namespace
 }  // namespace zt::testing

@@ -51,7 +51,9 @@ TEST(AttentionPlan, MaskAndDensityFollowTheLists) {
     double kept = 0;
     for (int64_t h = 0; h < heads_of(*plan); ++h) {
       auto mask = must(plan->expand(h));
-      kept += double(std::count(mask.begin(), mask.end(), 1));
+      double own = double(std::count(mask.begin(), mask.end(), 1));
+      ASSERT_DOUBLE_EQ(plan->density(h), own / double(plan->nq() * plan->nk())) << "plan " << i << " head " << h;
+      kept += own;
       for (int n = 0; n < 20; ++n) {
         int64_t q = r.below(plan->nq()), k = r.below(plan->nk());
         ASSERT_EQ(bool(mask[size_t(q * plan->nk() + k)]), keeps(*plan, h, q, k)) << "plan " << i << " head " << h;

@@ -8,7 +8,7 @@
 #include "kernels/plan/plan_build.h"
 #include "kernels/plan/plan_text.h"
 #include "model/policy/policy.h"
-#include "tests/support/testing.h"
+#include "tests/model/policy_support.h"
 
 namespace zt {
 namespace {
@@ -121,7 +121,9 @@ TEST_F(PlanFile, PlansAsText) {
   EXPECT_THAT(early->plan(at(0, 5), {}).status().message(), HasSubstr("serves up to step 4"));
   PlanParts linear = band->parts();
   linear.linear.emplace();
-  EXPECT_THAT(message(plan_to_text(*must(AttentionPlan::make(linear)))), HasSubstr("has a linear part"));
+  PlanPtr both = must(AttentionPlan::make(linear));
+  auto with_linear = must(make_policy(write("l.toml", plan_to_text(*both))));
+  EXPECT_EQ(hex(must(with_linear->plan(at(0, 0), {}))->hash()), hex(both->hash()));
   std::string damaged = plan_to_text(*band);
   damaged[damaged.find("cols = [0") + 8] = '1';
   EXPECT_THAT(message(damaged), AllOf(HasSubstr("x.toml"), HasSubstr("plan file:")));
@@ -150,6 +152,49 @@ TEST_F(PlanFile, Refusals) {
   EXPECT_THAT(message("version = 1\n[[plan]]\nfile = \"absent.toml\""), HasSubstr("no such file"));
   EXPECT_THAT(make_policy(fmt::format("@{}", folder_.string())).status().message(), HasSubstr("no such file"));
   EXPECT_THAT(make_policy("@").status().message(), HasSubstr("no such file"));
+}
+
+// What entries remember goes through a checkpoint, each entry's to itself, all or nothing.
+TEST_F(PlanFile, SavesWhatItsMethodsRemember) {
+  auto m = testing::make_machine();
+  testing::PolicyClip clip({2, 6, 11}, 2, 8, 1);
+  std::string spec = write("a.toml", R"(
+version = 1
+[[plan]]
+layers = "0"
+attn = "adaspa:keep=0.4"
+[[plan]]
+layers = "1"
+attn = "adaspa:keep=0.7,block=128,dense_layers=1"
+)");
+  auto policy = must(make_policy(spec)), other = must(make_policy(spec));
+  EXPECT_EQ(policy->needs(), PolicyNeeds::block_mass);
+  EXPECT_EQ(policy->save(), "");
+  auto steps = [&](AttentionPolicy& p, int64_t begin, int64_t end) {
+    std::vector<PlanHash> hashes;
+    for (int64_t s = begin; s < end; ++s) {
+      for (int64_t layer : {0, 1, 2}) hashes.push_back(must(p.plan(clip.at(s, 50, layer), m->ctx))->hash());
+    }
+    return hashes;
+  };
+  steps(*policy, 0, 15);
+  std::string state = policy->save();
+  EXPECT_FALSE(other->restore(state.substr(0, state.size() - 1)).ok());
+  EXPECT_FALSE(other->restore(state + "0\n").ok());
+  EXPECT_FALSE(other->restore("7\nadaspa\n0\n0\n").ok());
+  EXPECT_FALSE(other->restore("99999999999999999999\n").ok());
+  // The first method takes its part, the second does not: neither keeps anything.
+  std::string half = state;
+  half[half.rfind("adaspa")] = 'x';
+  EXPECT_FALSE(other->restore(half).ok());
+  EXPECT_EQ(other->save(), "");
+  ZT_ASSERT_OK(other->restore(state));
+  EXPECT_EQ(other->save(), state);
+  EXPECT_EQ(steps(*other, 15, 50), steps(*policy, 15, 50));
+  auto fixed = must(make_policy(write("b.toml", "version = 1\n")));
+  EXPECT_EQ(fixed->save(), "");
+  ZT_ASSERT_OK(fixed->restore(""));
+  EXPECT_THAT(fixed->restore("2\nxx").message(), HasSubstr("remembers nothing"));
 }
 
 }  // namespace

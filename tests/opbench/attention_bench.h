@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kernels/api/attention.h"
 
@@ -18,5 +19,16 @@ struct AttentionTiming {
 // q, k, v interleaved by token as the model has them, normal numbers, on ctx.threads threads.
 AttentionTiming time_attention(const AttentionPlan& plan, const AttentionProblem& p, double budget_seconds,
                                const ExecContext& ctx);
+
+// One line of a comparison with dense attention of the same sizes: its time as a share of dense, by the clock and by processor
+// time, medians over rounds in turns.
+struct AttentionShare {
+  std::string what;
+  double wall = 0, cpu = 0, seconds = 0;
+};
+// Random blocks of 10 % density, a plan as `sla` makes it (5 % kept, global linear part), its complement, block mass and calls
+// without values.
+std::vector<AttentionShare> attention_shares(int64_t heads, int64_t tokens, int64_t head_dim, DType type, double budget_seconds,
+                                             const ExecContext& ctx);
 
 }  // namespace zt::opbench

@@ -1,5 +1,6 @@
 // Dense attention beside oneDNN's matrix product.   bench_attention [f32|bf16] [threads] [heads nq nk head_dim] [--isa NAME]
 // [--json]
+//   bench_attention --shares [f32|bf16] [threads] [heads tokens head_dim] [--isa NAME]: sparse plans as a share of dense.
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,12 +21,32 @@ struct Case {
 constexpr Case kCases[] = {{6, 5376, 5376, 64}, {12, 8192, 8192, 128}, {5, 576, 576, 64},    {5, 576, 16, 64},
                            {5, 576, 512, 64},   {12, 8192, 16, 128},   {12, 8192, 512, 128}, {1, 32760, 32760, 128}};
 
+void print_shares(const std::vector<std::string>& args, DType type, const ExecContext& ctx) {
+  std::vector<Case> sizes = {{6, 5376, 5376, 64}, {1, 32760, 32760, 128}};
+  if (args.size() > 4) {
+    int64_t n = std::atoll(args[3].c_str());
+    sizes = {{std::atoll(args[2].c_str()), n, n, std::atoll(args[4].c_str())}};
+  }
+  for (const Case& c : sizes) {
+    std::printf("%d heads, %d tokens, head_dim %d, %s, %s, %d threads\n", int(c.heads), int(c.nq), int(c.d),
+                dtype_name(type).data(), isa_name(ctx.isa).data(), ctx.threads);
+    std::printf("%32s %10s %9s %9s\n", "", "time", "of dense", "processor");
+    for (const AttentionShare& s : attention_shares(c.heads, c.nq, c.d, type, 10, ctx)) {
+      std::printf("%32s %8.4f s %7.2f %% %7.2f %%\n", s.what.c_str(), s.seconds, 100 * s.wall, 100 * s.cpu);
+    }
+    std::fflush(stdout);
+  }
+}
+
 int bench(std::vector<std::string> args) {
-  bool json = false;
+  bool json = false, shares = false;
   Isa isa = detect_isa();
   for (size_t i = 0; i < args.size();) {
     if (args[i] == "--json") {
       json = true;
+      args.erase(args.begin() + std::ptrdiff_t(i));
+    } else if (args[i] == "--shares") {
+      shares = true;
       args.erase(args.begin() + std::ptrdiff_t(i));
     } else if (args[i] == "--isa" && i + 1 < args.size()) {
       isa = std::min(isa, isa_from_name(args[i + 1]).value_or(isa));
@@ -36,6 +57,10 @@ int bench(std::vector<std::string> args) {
   }
   DType type = !args.empty() && args[0] == "f32" ? DType::f32 : DType::bf16;
   auto m = testing::make_machine(isa, args.size() > 1 ? std::atoi(args[1].c_str()) : physical_threads());
+  if (shares) {
+    print_shares(args, type, m->ctx);
+    return 0;
+  }
   std::vector<Case> cases(std::begin(kCases), std::end(kCases));
   if (args.size() > 5)
     cases = {

@@ -33,14 +33,36 @@ std::unique_ptr<MatmulProbe> probe(DType type, const ExecContext& ctx) {
   return ctx.ops->matmul_probe ? ctx.ops->matmul_probe({2048, 2048, 2048, type}, ctx) : nullptr;
 }
 
+std::string Table::markdown() const {
+  std::string out = "|";
+  for (const auto& c : columns) out += " " + c + " |";
+  out += "\n|";
+  for (size_t i = 0; i < columns.size(); ++i) out += "---|";
+  for (const auto& row : rows) {
+    out += "\n|";
+    for (const auto& cell : row) {
+      std::string text = cell.is_string() ? cell.get<std::string>() : cell.is_null() ? "–" : cell.dump();
+      if (cell.is_number_float()) {
+        double v = cell.get<double>();
+        text = v < 1000 ? fmt::format("{:.4g}", v) : fmt::format("{:.0f}", v);
+      }
+      out += " " + text + " |";
+    }
+  }
+  return out + "\n";
+}
+
 std::string Report::table() const {
   std::string out = fmt::format("{}\n", name);
   for (const auto& [key, value] : facts.items()) out += fmt::format("  {}: {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  out += fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
+  if (!lines.empty())
+    out +=
+        fmt::format("  {:<44} {:>16} {:>10} {:>9} {:>9} {:>7}\n", "what", "implementation", "ms", "GFLOP/s", "matmul", "share");
   for (const auto& l : lines) {
     out += fmt::format("  {:<44} {:>16} {:>10.2f} {:>9.1f} {:>9.1f} {:>6.1f}%\n", l.what, l.implementation, l.seconds * 1e3, l.gflops,
                        l.matmul_gflops, 100 * l.share());
   }
+  for (const Table& t : tables) out += "\n" + t.name + "\n\n" + t.markdown();
   return out;
 }
 
@@ -53,6 +75,15 @@ nlohmann::json Report::json() const {
                           {"gflops", l.gflops},
                           {"matmul_gflops", l.matmul_gflops},
                           {"share", l.share()}});
+  }
+  for (const Table& t : tables) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const auto& row : t.rows) {
+      nlohmann::json r = nlohmann::json::object();
+      for (size_t i = 0; i < row.size(); ++i) r[t.columns[i]] = row[i];
+      rows.push_back(std::move(r));
+    }
+    j["tables"].push_back({{"name", t.name}, {"rows", std::move(rows)}});
   }
   return j;
 }

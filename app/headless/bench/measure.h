@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/session/job_spec.h"
 #include "kernels/api/exec_context.h"
 #include "kernels/api/probe.h"
 #include "model/pipeline/text_to_video.h"
@@ -29,11 +30,20 @@ struct Line {
   double share() const { return matmul_gflops > 0 ? gflops / matmul_gflops : 0; }
 };
 
-// One report of any bench: lines plus free facts; printed as a table or as one JSON object.
+// Rows under columns of their own; printed as a Markdown table. A null cell is not known.
+struct Table {
+  std::string name;
+  std::vector<std::string> columns;
+  std::vector<std::vector<nlohmann::json>> rows;
+  std::string markdown() const;
+};
+
+// One report of any bench: lines, tables and free facts; printed as text or as one JSON object.
 struct Report {
   std::string name;
   nlohmann::json facts;
   std::vector<Line> lines;
+  std::vector<Table> tables{};
   std::string table() const;
   nlohmann::json json() const;
 };
@@ -42,7 +52,13 @@ struct Report {
 nlohmann::json machine_facts(const ExecContext& ctx);
 
 Report bench_ops(const ExecContext& ctx, DType type, int rounds);
-Report bench_attention(const ExecContext& ctx, DType type, int rounds);
+
+// Dense attention, then methods beside it: random blocks, and `specs` or, where there are none, every method there is.
+struct AttentionBench {
+  std::vector<std::string> specs;
+  bool large = false;  // also 12 heads of 32,760 tokens
+};
+Result<Report> bench_attention(const AttentionBench& bench, const ExecContext& ctx, DType type, int rounds);
 
 // One forward of the transformer and the decode of a clip at a real model's size, random weights made in memory.
 struct RealShape {
@@ -54,5 +70,13 @@ Result<Report> bench_real(const RealShape& shape, const ExecContext& ctx, DType 
 
 // Whole renders of a model folder in this process, stage by stage.
 Result<Report> bench_whole(const std::string& model, const ClipShape& clip, int64_t steps, const ExecContext& ctx, DType type, int rounds);
+
+// Renders of one prompt with one method after another by the engine's own runner: what each costs and what it changes.
+struct MethodsBench {
+  JobSpec job;                     // size, frames, steps, model, precision, threads
+  std::vector<std::string> specs;  // empty = every method there is
+  int rounds = 1;
+};
+Result<Report> bench_methods(const MethodsBench& bench);
 
 }  // namespace zt::bench

@@ -1,7 +1,8 @@
 // Matrix products on AMX tiles (tdpbf16ps), exponentials with AVX-512.
 #include <immintrin.h>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/fetcher.h"
+#include "kernels/cpu/attention/linear.h"
 
 #pragma GCC diagnostic push
 // GCC's AVX-512 headers read undefined vectors on purpose and warn about it.
@@ -53,7 +54,9 @@ struct Tiles {
 }  // namespace
 }  // namespace amx
 
-const TileKernel kAmx{"cpu_amx", Isa::amx, false, 2, 64, 16, 32, amx::pack, amx::attend_with_tiles};
+const TileKernel kAmx{
+    "cpu_amx",       Isa::amx,        false, 2, 64, 16, 32, amx::pack, amx::attend_with_tiles, amx::state_with_tiles,
+    amx::sum_states, amx::make_matrix};
 
 }  // namespace zt::cpu_attention
 

@@ -1,7 +1,8 @@
 // f32 arithmetic with AVX2 and FMA; bf16 storage is widened when packed.
 #include <immintrin.h>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/fetcher.h"
+#include "kernels/cpu/attention/linear.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
@@ -22,6 +23,11 @@ struct Vec {
   static F zero() { return _mm256_setzero_ps(); }
   static F set(float x) { return _mm256_set1_ps(x); }
   static F load(const float* p) { return _mm256_load_ps(p); }
+  static F load_any(const float* p) { return _mm256_loadu_ps(p); }
+  static F widen(const Half* p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
   static void store(float* p, F x) { _mm256_store_ps(p, x); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
@@ -68,6 +74,7 @@ struct Vec {
     __m256i scale = _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(t), 23), _mm256_set1_epi32(0x3f800000));
     return _mm256_and_ps(live, _mm256_mul_ps(p, _mm256_castsi256_ps(scale)));
   }
+  static F rounded(F x) { return x; }
   template <int NV>
   static F store_probs(Dword* to, const F (&p)[NV], F sum) {
     ZT_UNROLL
@@ -77,6 +84,22 @@ struct Vec {
     }
     return sum;
   }
+  static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
+  // Lane i of the result is op over the lanes of x[i].
+  template <class Op>
+  static F across(const F (&x)[8], Op op) {
+    F quad[2];  // 128-bit lane l: what is left of x[4g] .. x[4g + 3]
+    ZT_UNROLL
+    for (int g = 0; g < 2; ++g) {
+      const F* y = x + 4 * g;
+      F a = op(_mm256_unpacklo_ps(y[0], y[1]), _mm256_unpackhi_ps(y[0], y[1]));
+      F b = op(_mm256_unpacklo_ps(y[2], y[3]), _mm256_unpackhi_ps(y[2], y[3]));
+      quad[g] = op(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+    }
+    return op(_mm256_permute2f128_ps(quad[0], quad[1], 0x20), _mm256_permute2f128_ps(quad[0], quad[1], 0x31));
+  }
+  static F add_across(const F (&x)[8]) { return across(x, add); }
+  static F max_across(const F (&x)[8]) { return across(x, max); }
   // 8 rows of 8 dwords; the first `rows` rows of the transpose are stored.
   static void transpose(const Dword* from, int64_t from_row, Dword* to, int64_t to_row, int rows) {
     __m256 a[8], b[8];
@@ -106,7 +129,8 @@ struct Vec {
 }  // namespace
 }  // namespace avx2
 
-const TileKernel kAvx2{"cpu_avx2", Isa::avx2, true, 1, 16, 1, 16, avx2::pack, avx2::attend};
+const TileKernel kAvx2{"cpu_avx2",       Isa::avx2,        true, 1, 16, 1, 16, avx2::pack, avx2::attend, avx2::make_state,
+                       avx2::sum_states, avx2::make_matrix};
 
 }  // namespace zt::cpu_attention
 

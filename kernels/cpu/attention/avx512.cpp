@@ -1,7 +1,8 @@
 // f32 arithmetic with AVX-512; bf16 storage is widened when packed.
 #include <immintrin.h>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/fetcher.h"
+#include "kernels/cpu/attention/linear.h"
 
 #pragma GCC diagnostic push
 // GCC's AVX-512 headers read undefined vectors on purpose and warn about it.
@@ -24,6 +25,8 @@ struct Vec : Zmm {
   static Dwords spread(const Dword* p) { return _mm512_castsi512_ps(_mm512_set1_epi32(int(*p))); }
   static F mul_add(Dwords a, Dwords b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F exp2(F x) { return exp2_quintic(x); }
+  static F rounded(F x) { return x; }
+  static F add_probs(const Dword* p, F sum) { return add(sum, load_dwords(p)); }
   template <int NV>
   static F store_probs(Dword* to, const F (&p)[NV], F sum) {
     ZT_UNROLL
@@ -40,7 +43,9 @@ struct Vec : Zmm {
 }  // namespace
 }  // namespace avx512
 
-const TileKernel kAvx512{"cpu_avx512", Isa::avx512, true, 1, 64, 1, 16, avx512::pack, avx512::attend};
+const TileKernel kAvx512{
+    "cpu_avx512",       Isa::avx512,        true, 1, 64, 1, 16, avx512::pack, avx512::attend, avx512::make_state,
+    avx512::sum_states, avx512::make_matrix};
 
 }  // namespace zt::cpu_attention
 

@@ -1,7 +1,8 @@
 // bf16 dot products (vdpbf16ps): pairs of neighbouring bf16 are multiplied and added to f32.
 #include <immintrin.h>
 
-#include "kernels/cpu/attention/tile.h"
+#include "kernels/cpu/attention/fetcher.h"
+#include "kernels/cpu/attention/linear.h"
 
 #pragma GCC diagnostic push
 // GCC's AVX-512 headers read undefined vectors on purpose and warn about it.
@@ -21,7 +22,18 @@ namespace {
 }  // namespace
 }  // namespace avx512_bf16
 
-const TileKernel kAvx512Bf16{"cpu_avx512_bf16", Isa::avx512_bf16, false, 2, 64, 1, 32, avx512_bf16::pack, avx512_bf16::attend};
+const TileKernel kAvx512Bf16{"cpu_avx512_bf16",
+                             Isa::avx512_bf16,
+                             false,
+                             2,
+                             64,
+                             1,
+                             32,
+                             avx512_bf16::pack,
+                             avx512_bf16::attend,
+                             avx512_bf16::make_state,
+                             avx512_bf16::sum_states,
+                             avx512_bf16::make_matrix};
 
 }  // namespace zt::cpu_attention
 

@@ -88,6 +88,8 @@ TEST_F(JobCheck, Refusals) {
   refused(s, Code::kBadModel, "does not exist");
   s = good(), s.model = "/dev/null";
   refused(s, Code::kBadModel, "neither");
+  s = good(), s.attn = "radial", s.min_psnr = 30;
+  refused(s, Code::kInvalid, "zoetrope compare");
   s = good(), s.frames = 1000000000;
   refused(s, Code::kInvalid, "frames");
 }

@@ -20,8 +20,10 @@ struct Finished {
 // One run of build/bin/zoetrope, started in `folder`.
 class Program {
  public:
-  Program(const TempFolder& folder, std::vector<std::string> args, const std::vector<std::string>& environment = {})
-      : out_(folder.path() + ".out"), err_(folder.path() + ".err") {
+  // name: tells programs apart that run at the same time.
+  Program(const TempFolder& folder, std::vector<std::string> args, const std::vector<std::string>& environment = {},
+          const std::string& name = "")
+      : out_(folder.path() + name + ".out"), err_(folder.path() + name + ".err") {
     args.insert(args.begin(), ZT_BIN_DIR "/zoetrope");
     pid_ = fork();
     if (pid_ != 0) return;
@@ -42,6 +44,7 @@ class Program {
     unlink(err_.c_str());
     return f;
   }
+  std::string printed() const { return read_all(out_); }
   // What it has said on standard error so far.
   std::string said() const { return read_all(err_); }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -85,7 +86,8 @@ TEST(Render, MakesEveryFileAndSaysSo) {
 
   json report = json::parse(read_all(dir / "r.json"));
   ASSERT_FALSE(report["entries"].empty());
-  for (const char* key : {"step", "layer", "head", "branch", "policy", "plan", "density", "time_ms"})
+  for (const char* key :
+       {"step", "layer", "head", "branch", "policy", "plan", "density", "recall", "recall_worst", "rel_l2", "time_ms", "plan_ms"})
     EXPECT_TRUE(report["entries"][0].contains(key)) << key;
 }
 
@@ -126,6 +128,58 @@ TEST(Render, StagesByHandGiveTheSameClip) {
   ASSERT_EQ(c.code, 0) << c.err;
   SafetensorsFile back = tensors(dir / "back.safetensors"), first = tensors(dir / "l.safetensors");
   EXPECT_EQ(back.tensors.at("latents").shape, first.tensors.at("latents").shape);
+}
+
+TEST(Render, ReportMeasuresAndChangesNothing) {
+  TempFolder dir;
+  const char* spec = "window:window=1x3x3,tile=1x2x2,dense_steps=1";
+  ASSERT_EQ(run(dir, tiny({"--attn", spec, "-o", "a.mp4", "--save-frames", "a.safetensors"})).code, 0);
+  Finished f = run(dir, tiny({"--attn", spec, "-o", "b.mp4", "--save-frames", "b.safetensors", "--report", "r.json"}));
+  ASSERT_EQ(f.code, 0) << f.err;
+  EXPECT_EQ(bytes_of(tensors(dir / "a.safetensors"), "frames"), bytes_of(tensors(dir / "b.safetensors"), "frames"));
+  json report = json::parse(read_all(dir / "r.json"));
+  // Two steps, two branches; layers and heads are the model's.
+  const json& entries = report["entries"];
+  std::set<std::array<int, 4>> seen;
+  double recall = 0, density = 0, worst = 1;
+  for (const json& e : entries) {
+    seen.insert({e["step"], e["layer"], e["head"], e["branch"] == "cond"});
+    EXPECT_EQ(e["policy"], "window");
+    EXPECT_EQ(e["plan"], spec);
+    double r = e["recall"];
+    if (e["step"] == 0) {
+      EXPECT_EQ(e["density"], 1);
+      EXPECT_EQ(r, 1);
+      EXPECT_EQ(e["rel_l2"], 0);
+    } else {
+      EXPECT_LT(e["density"], 1);
+      EXPECT_GT(r, 0);
+      EXPECT_LT(r, 1);
+      EXPECT_LE(e["recall_worst"], r);
+      EXPECT_GT(e["rel_l2"], 0);
+    }
+    recall += r / double(entries.size()), density += e["density"].get<double>() / double(entries.size());
+    worst = std::min(worst, e["recall_worst"].get<double>());
+  }
+  EXPECT_EQ(seen.size(), entries.size());
+  EXPECT_EQ(entries.size() % 4, 0u);
+  const json& summary = report["summary"];
+  EXPECT_NEAR(summary["recall"].get<double>(), recall, 1e-12 * double(entries.size()));
+  EXPECT_NEAR(summary["density"].get<double>(), density, 1e-12 * double(entries.size()));
+  EXPECT_EQ(summary["recall_worst"], worst);
+  for (const char* key : {"attention_s", "planning_s", "measuring_s", "seconds_per_step"}) EXPECT_GT(summary[key], 0) << key;
+}
+
+TEST(Render, MinRecallIsKeptOrTheJobFails) {
+  TempFolder dir;
+  const char* spec = "window:window=1x3x3,tile=1x2x2,dense_steps=1";
+  Finished f = run(dir, tiny({"--attn", spec, "-o", "a.mp4", "--min-recall", "0.999"}));
+  EXPECT_EQ(f.code, 1);
+  EXPECT_THAT(f.err, HasSubstr("min_recall: step 2 of 2"));
+  for (const char* word : {"layer", "head", "0.999", "dense_steps", "--attn dense"}) EXPECT_THAT(f.err, HasSubstr(word));
+  EXPECT_TRUE(dir.entries().empty());
+  EXPECT_EQ(run(dir, tiny({"--attn", spec, "-o", "a.mp4", "--min-recall", "0.01"})).code, 0);
+  EXPECT_EQ(run(dir, tiny({"-o", "b.mp4", "--min-recall", "1"})).code, 0) << "dense attention keeps everything";
 }
 
 TEST(Render, InitLatentsReplaceTheNoise) {
@@ -243,7 +297,8 @@ TEST_F(DamagedModel, NoIndex) {
   expect_refused("model_index.json");
 }
 
-// Ctrl-C at any time: code 130 (or the clip was done), nothing partial. The seed is fixed so that a failure repeats.
+// Stopped at any time: code 130 (or the clip was done), nothing partial; at most the checkpoint stays. The seed is fixed so
+// that a failure repeats.
 TEST(Render, InterruptedAtRandomTimesLeavesNothingPartial) {
   TempFolder dir;
   std::mt19937 random(11);
@@ -252,15 +307,17 @@ TEST(Render, InterruptedAtRandomTimesLeavesNothingPartial) {
     Program p(dir, tiny({"-o", name, "--steps", "12"}));
     std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 900));
     auto asked = std::chrono::steady_clock::now();
-    p.signal(i % 2 ? SIGINT : SIGTERM);
+    const int signal = std::array{SIGINT, SIGTERM, SIGUSR1}[size_t(i) % 3];
+    p.signal(signal);
     Finished f = p.wait();
     EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(5));
     if (f.code == 0) {
       std::filesystem::remove(dir / name);
       std::filesystem::remove(dir / fmt::format("a{}.json", i));
-    } else if (f.code != 128 + SIGTERM && f.code != 128 + SIGINT) {  // before main, the signal itself ends it
+    } else if (f.code != 128 + signal) {  // before main, the signal itself ends it
       EXPECT_EQ(f.code, 130) << f.err;
     }
+    std::filesystem::remove(dir / fmt::format(".a{}.checkpoint", i));
     EXPECT_TRUE(dir.entries().empty());
   }
 }

@@ -1,0 +1,126 @@
+#include "app/analysis/attention_capture.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "kernels/api/ops.h"
+#include "kernels/api/select.h"
+#include "model/dit/recall.h"
+
+namespace zt {
+namespace {
+
+constexpr int64_t kMapSide = 96;       // blocks a side, at least, where a frame can be cut that fine
+constexpr int64_t kSmallestBlock = 8;  // below it the kernel's tiles run empty
+constexpr int64_t kDecayRows = 32;     // whole rows of probabilities a head
+constexpr int64_t kKeptRows = 4;       // rows of a block that its kept fractions are read from
+
+// n tokens spread over the clip, never two at one place of their frames when it can be helped.
+std::vector<int32_t> spread(int64_t tokens, int64_t n) {
+  n = std::min(n, tokens);
+  std::vector<int32_t> v;
+  for (int64_t i = 0; i < n; ++i) v.push_back(int32_t((2 * i + 1) * tokens / (2 * n)));
+  return v;
+}
+
+// Probabilities [H, rows, N] of a few query rows, by the op that scores blocks: a block of one token is that token.
+Result<Tensor> probabilities(const AttentionArgs& a, std::span<const int32_t> rows, const ExecContext& ctx) {
+  int64_t heads = a.q.dim(1), n = a.k.dim(2), d = a.q.dim(3), count = int64_t(rows.size());
+  ZT_ASSIGN_OR_RETURN(Tensor q, ctx.arena->make(DType::f32, {1, count, d}));
+  ZT_ASSIGN_OR_RETURN(Tensor k, ctx.arena->make(DType::f32, {1, n, d}));
+  ZT_ASSIGN_OR_RETURN(Tensor out, ctx.arena->make(DType::f32, {heads, count, n}));
+  std::vector<int32_t> all = spread(n, n), ones(size_t(n), 1);
+  for (int64_t h = 0; h < heads; ++h) {
+    gather_rows({a.q.select(0, 0).select(0, h), q.view().select(0, 0), rows}, ctx);
+    gather_rows({a.k.select(0, 0).select(0, h), k.view().select(0, 0), all}, ctx);
+    block_scores({q, k, float(1 / std::sqrt(double(d))), ones, out.view().slice(0, h, 1)}, ctx);
+  }
+  return out;
+}
+
+// Kept fraction of each pair of token blocks, whatever order the plan itself keeps them in.
+std::vector<float> kept_map(const AttentionPlan& plan, int64_t head, int64_t block, int64_t blocks) {
+  std::vector<float> kept(size_t(blocks * blocks), 1.f);
+  if (plan.is_dense()) return kept;
+  std::vector<uint8_t> keys(static_cast<size_t>(plan.nk()));
+  std::fill(kept.begin(), kept.end(), 0.f);
+  int64_t rows = std::min(kKeptRows, block);
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (int64_t r = 0; r < rows; ++r) {
+      plan.expand_row(head, b * block + (2 * r + 1) * block / (2 * rows), keys);
+      for (int64_t c = 0; c < blocks; ++c) {
+        int64_t n = std::count(keys.begin() + c * block, keys.begin() + (c + 1) * block, 1);
+        kept[size_t(b * blocks + c)] += float(n) / float(block * rows);
+      }
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+bool CaptureChoice::wants(const Site& s) const {
+  return s.kind == AttentionKind::self && (uncond || s.branch == Branch::cond) && (steps.empty() || steps.count(s.step)) &&
+         (layers.empty() || layers.count(s.layer));
+}
+
+int64_t AttentionCapture::block_size(const Grid& g) {
+  int64_t s = g.h * g.w, most = std::max(kSmallestBlock, g.tokens() / kMapSide), best = 1;
+  for (int64_t b = 1; b <= std::min(s, most); ++b) {
+    if (s % b == 0) best = b;
+  }
+  return best;
+}
+
+bool AttentionCapture::wants_lse(const Site& site, const AttentionPlan& plan) const { return choice_.wants(site) && !is_exact(plan); }
+
+Status AttentionCapture::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
+                               const ExecContext& ctx) {
+  if (!choice_.wants(site)) return {};
+  auto begin = std::chrono::steady_clock::now();
+  auto lap = [&] {
+    auto now = std::chrono::steady_clock::now();
+    seconds_ += std::chrono::duration<double>(now - begin).count();
+    begin = now;
+  };
+  ZT_CHECK(args.q.dim(0) == 1);
+  int64_t heads = args.q.dim(1), n = args.q.dim(2), block = block_size(site.grid), blocks = n / block;
+  PlanPtr dense = AttentionPlan::dense(n, n, int(block), int(block));
+  AttentionProblem problem;
+  problem.heads = heads, problem.head_dim = args.q.dim(3), problem.dtype = args.q.dtype, problem.block_mass = true;
+  ZT_ASSIGN_OR_RETURN(Tensor lse, ctx.arena->make(DType::f32, {1, heads, n}));
+  ZT_ASSIGN_OR_RETURN(Tensor mass, ctx.arena->make(DType::f32, {1, heads, blocks, blocks}));
+  {
+    size_t bytes = choose_attention(*dense, problem, ctx).workspace_bytes(*dense, problem, ctx);
+    ZT_ASSIGN_OR_RETURN(Tensor workspace, ctx.arena->make(DType::u8, {int64_t(bytes)}));
+    AttentionArgs look;
+    look.q = args.q, look.k = args.k, look.lse = lse, look.block_mass = mass;
+    attention_forward(*dense, problem, look, workspace.data(), ctx);
+  }
+  std::vector<int32_t> rows = spread(n, kDecayRows);
+  ZT_ASSIGN_OR_RETURN(Tensor probability, probabilities(args, rows, ctx));
+
+  for (int64_t h = 0; h < heads; ++h) {
+    if (!choice_.heads.empty() && !choice_.heads.count(h)) continue;
+    CapturedHead c;
+    c.step = site.step, c.layer = site.layer, c.head = h, c.branch = site.branch, c.grid = site.grid;
+    c.block = block, c.blocks = blocks, c.density = plan.density(h), c.seconds = record.seconds;
+    const float* m = mass.as<float>() + h * blocks * blocks;
+    c.mass.assign(m, m + blocks * blocks);
+    for (float& x : c.mass) x /= float(block);
+    c.kept = kept_map(plan, h, block, blocks);
+    if (!is_exact(plan)) {
+      KeptShare share = kept_share({args.lse.as<float>() + h * n, size_t(n)}, {lse.as<float>() + h * n, size_t(n)});
+      c.recall = share.mean, c.recall_worst = share.worst;
+    }
+    size_t row_floats = rows.size() * size_t(n);
+    c.decay = decay_of({probability.as<float>() + size_t(h) * row_floats, row_floats}, rows, site.grid);
+    lap();
+    ZT_RETURN_IF_ERROR(sink_(c));
+    begin = std::chrono::steady_clock::now();
+  }
+  return {};
+}
+
+}  // namespace zt

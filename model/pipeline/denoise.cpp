@@ -1,0 +1,152 @@
+#include <chrono>
+#include <cstring>
+
+#include "kernels/api/ops.h"
+#include "model/pipeline/guard.h"
+#include "model/pipeline/text_to_video.h"
+
+namespace zt {
+namespace {
+
+// One job's tensors and the parts that work on them, between the first step and the last.
+class Denoiser {
+ public:
+  Denoiser(Transformer& transformer, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx)
+      : transformer_(transformer), r_(r), hooks_(hooks), ctx_(ctx), attention_(r.attention), noise_(r.rng, r.seed) {
+    attention_.hooks = r.hooks;
+    attention_.records = hooks.records;
+  }
+
+  Status begin(const Shape& shape, Schedule schedule, int64_t max_text_tokens) {
+    ZT_RETURN_IF_ERROR(transformer_.prepare(shape, ctx_));
+    ZT_ASSIGN_OR_RETURN(sampler_, Sampler::make(r_.sampler, std::move(schedule), shape, ctx_));
+    ZT_ASSIGN_OR_RETURN(text_, transformer_.encode_text(r_.embeds, max_text_tokens, ctx_));
+    if (guided()) {
+      ZT_ASSIGN_OR_RETURN(negative_, transformer_.encode_text(r_.negative_embeds, max_text_tokens, ctx_));
+    }
+    ZT_ASSIGN_OR_RETURN(x_, ctx_.arena->make(DType::f32, shape));
+    ZT_ASSIGN_OR_RETURN(velocity_, ctx_.arena->make(DType::f32, shape));
+    ZT_ASSIGN_OR_RETURN(unguided_, ctx_.arena->make(DType::f32, guided() ? shape : Shape{1}));
+    ZT_ASSIGN_OR_RETURN(x0_, ctx_.arena->make(DType::f32, shape));
+    if (r_.resume) {
+      Status s = restore(*r_.resume, {x_, *sampler_, noise_, *r_.attention});
+      if (s.ok()) {
+        done_ = saved_ = r_.resume->step;
+        return remember(), s;
+      }
+      if (ctx_.warn) ctx_.warn("resume: " + s.message() + "; starting from the beginning");
+    }
+    if (r_.init_latents) {
+      if (r_.init_latents.shape != shape) {
+        return invalid("initial latents are {}, this clip needs {}", r_.init_latents.shape.str(), shape.str());
+      }
+      std::memcpy(x_.data(), r_.init_latents.as<float>(), x_.view().bytes());
+    } else {
+      noise_.fill({x_.as<float>(), size_t(shape.count())});
+    }
+    return ok_status();
+  }
+
+  Result<Tensor> run() {
+    while (done_ < r_.steps) {
+      Status s = step();
+      if (s.code() == Code::kCancelled && done_ > saved_) save();
+      if (!s.ok()) return s;
+    }
+    if (done_ > saved_) save();
+    transformer_.release();
+    return std::move(x_);
+  }
+
+ private:
+  bool guided() const { return r_.guidance > 1; }
+
+  Status predict(int64_t i) {
+    Conditioning cond;
+    cond.text = text_.get(), cond.step = i, cond.steps = r_.steps;
+    cond.frame_timesteps = {sampler_->schedule().timesteps[size_t(i)]};
+    ZT_RETURN_IF_ERROR(transformer_.forward(x_, cond, attention_, velocity_, ctx_));
+    if (!guided()) return ok_status();
+    cond.text = negative_.get(), cond.branch = Branch::uncond;
+    ZT_RETURN_IF_ERROR(transformer_.forward(x_, cond, attention_, unguided_, ctx_));
+    double coef[] = {r_.guidance, 1 - r_.guidance};
+    TensorView in[] = {velocity_, unguided_};
+    affine_sum({coef, in, velocity_}, ctx_);
+    return ok_status();
+  }
+
+  Status step() {
+    auto begin = std::chrono::steady_clock::now();
+    int64_t i = done_;
+    ZT_RETURN_IF_ERROR(predict(i));
+    if (std::string what = ill(velocity_); !what.empty()) return blame(i, "the predicted velocity " + what);
+    ZT_RETURN_IF_ERROR(sampler_->step(i, x_, velocity_, noise_, x0_, ctx_));
+    if (std::string what = ill(x_); !what.empty()) {
+      return failed("step {} of {}: the latents {}; a lower --cfg-scale or another --sampler may help", i + 1, r_.steps, what);
+    }
+    ++done_;
+    remember();
+    if (hooks_.on_step) {
+      double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      ZT_RETURN_IF_ERROR(hooks_.on_step({i + 1, r_.steps, sampler_->schedule().sigmas[size_t(i)], seconds, x_, x0_}));
+    }
+    if (hooks_.save_every > 0 && done_ % hooks_.save_every == 0) save();
+    return ctx_.cancelled() ? Status(Code::kCancelled, "cancelled while denoising") : ok_status();
+  }
+
+  // The step once more with a look at every attention: the job is over, so its time does not count, and the healthy path pays
+  // nothing.
+  Status blame(int64_t i, const std::string& what) {
+    FirstBadLayer watch;
+    attention_.hooks.push_back(&watch);
+    attention_.records = nullptr;
+    Status s = predict(i);
+    std::string place = s.ok() ? watch.place() : s.message();
+    return failed("step {} of {}: {}, first seen {}{}; the weights or the precision do not suit this job, try --precision f32",
+                  i + 1, r_.steps, what, s.ok() && place.starts_with("layer") ? "in " : "", place);
+  }
+
+  // What a policy knows changes inside a step, everything else only at its end: its state is taken here, so that a step that
+  // is cut short can be taken again.
+  void remember() {
+    if (hooks_.save) policy_state_ = r_.attention->save();
+  }
+
+  void save() {
+    if (!hooks_.save) return;
+    hooks_.save({done_, r_.steps, x_, sampler_->state(), noise_.state(), policy_state_});
+    saved_ = done_;
+  }
+
+  Transformer& transformer_;
+  const DenoiseRequest& r_;
+  const DenoiseHooks& hooks_;
+  const ExecContext& ctx_;
+  AttentionDriver attention_;
+  Noise noise_;
+  std::unique_ptr<Sampler> sampler_;
+  std::unique_ptr<TextContext> text_, negative_;
+  Tensor x_, velocity_, unguided_, x0_;
+  std::string policy_state_;
+  int64_t done_ = 0, saved_ = 0;  // steps
+};
+
+}  // namespace
+
+Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx) {
+  ZT_ASSIGN_OR_RETURN(Shape shape, latent_shape(model_, clip));
+  const SchedulerConfig& s = model_.scheduler;
+  ZT_ASSIGN_OR_RETURN(Schedule schedule, make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps));
+  if (!r.init_latents || r.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(r.rng, shape.count()));
+  if (r.resume && r.resume->step == r.steps && r.resume->latents.shape == shape) {  // nothing is left to do
+    ZT_ASSIGN_OR_RETURN(Tensor done, ctx.arena->make(DType::f32, shape));
+    std::memcpy(done.data(), r.resume->latents.as<float>(), done.view().bytes());
+    return done;
+  }
+  ZT_RETURN_IF_ERROR(load_transformer(ctx));
+  Denoiser denoiser(*transformer_, r, hooks, ctx);
+  ZT_RETURN_IF_ERROR(denoiser.begin(shape, std::move(schedule), model_.max_text_tokens));
+  return denoiser.run();
+}
+
+}  // namespace zt

@@ -1,0 +1,28 @@
+// What AdaSpa remembers of each layer and branch, and its bytes in a checkpoint.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kernels/core/tensor.h"
+#include "model/dit/attend.h"
+
+namespace zt {
+
+struct AdaSpaSite {
+  int64_t searches = 0;  // due ones that are done or were passed over
+  PlanPtr plan;          // of the last search; null before the first
+  // Log-sum-exps of the first search, [heads * queries]: a tensor, or, after a restore and until the next search, plain numbers.
+  Tensor lse;
+  std::vector<float> saved_lse;
+};
+using AdaSpaSites = std::map<std::pair<int64_t, Branch>, AdaSpaSite>;
+
+std::string save_sites(const AdaSpaSites& sites);  // empty for none
+// `block` is the SPEC's. Hostile bytes are refused with one line.
+Result<AdaSpaSites> read_sites(std::string_view bytes, int block);
+
+}  // namespace zt
