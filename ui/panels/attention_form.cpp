@@ -129,6 +129,10 @@ void attention_form(const Context& c) {
       wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), method->advice);
     }
   }
+  bool measure = form.measure;
+  row_label("Recall",
+            "how much of dense attention's mass each head keeps, for the inspector and a report beside the clip; slower");
+  if (ImGui::Checkbox("measure##recall", &measure)) c.press("measure");
   pins(c);
 }
 

@@ -12,6 +12,7 @@ constexpr Button kButtons[] = {
     {"cancel", "Cancel", "stop the running job", {Chord::del, true}, {}, true},
     {"dice", "Dice", "draw a new seed", {'D', true}, {}, true},
     {"lock", "Lock seed", "keep the seed, or draw a new one for each render", {'L', true}, {}, true},
+    {"measure", "Measure recall", "compare each step with dense attention; slower, and writes a report", {'M', true}, {}, true},
     {"play", "Play", "play or pause the clip", {Chord::space}, {'K'}, false},
     {"previous-frame", "Previous frame", "one frame back", {Chord::left}, {','}, false},
     {"next-frame", "Next frame", "one frame on", {Chord::right}, {'.'}, false},
