@@ -33,6 +33,10 @@ Status fill(JobEstimate& out, const EstimateJob& ask, const JobPlaces& places, c
   if (job.attention->needs() != PolicyNeeds::nothing) return ok_status();
   ZT_ASSIGN_OR_RETURN(PlanPtr plan, static_plan(*job.attention, grid, t.heads, ctx));
   out.density = plan->density();
+  constexpr double kHardlyAny = 0.01;
+  if (out.density < kHardlyAny)
+    out.warning = fmt::format("{}: keeps {:.2g}% of the pairs at this size; expect noise, smaller blocks may help", job.spec.attn,
+                              100 * out.density);
   return ok_status();
 }
 

@@ -186,7 +186,7 @@ class RenderRunner final : public StageRunner {
       seen = records.size();
       step_s.push_back(info.seconds);
       if (control.attention && !step.empty())
-        control.attention(attention_table(step, info, model.transformer_config));
+        control.attention(attention_table(step, info, model.transformer_config, measured(p.job)));
       if (control.preview) {
         if (Clip clip = preview_.make(*p.pipeline, info, s.fps, ctx)) control.preview({info.step, std::move(clip)});
       }

@@ -40,7 +40,8 @@ std::vector<int32_t> blocks_of_tokens(const std::vector<int64_t>& starts, const 
 
 }  // namespace
 
-AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model) {
+AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model,
+                               bool measured) {
   AttentionTable t;
   t.step = info.step, t.steps = info.steps, t.layers = model.layers, t.heads = model.heads;
   size_t heads = size_t(t.heads), cells = size_t(t.layers) * heads;
@@ -55,6 +56,7 @@ AttentionTable attention_table(std::span<const AttentionRecord> records, const S
   }
   for (size_t i = 0; i < cells; ++i) {
     if (passes[i] > 0) t.density[i] /= passes[i], t.recall[i] /= passes[i];
+    if (!measured && t.density[i] < 1) t.recall[i] = -1;
   }
   return t;
 }

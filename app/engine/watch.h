@@ -16,7 +16,8 @@
 namespace zt {
 
 // One step's records as a table, means over its branches; the heads of a call share its time in equal parts.
-AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model);
+AttentionTable attention_table(std::span<const AttentionRecord> records, const StepInfo& info, const TransformerConfig& model,
+                               bool measured);
 
 // The plan of each layer as a map of kept blocks, sent when it differs from the one before. Dense plans have nothing to show;
 // beyond kMostBlocks nothing would be seen.

@@ -129,12 +129,21 @@ void attention_form(const Context& c) {
       wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled), method->advice);
     }
   }
+  bool measure = form.measure;
+  row_label("Recall",
+            "how much of dense attention's mass each head keeps, for the inspector and a report beside the clip; slower");
+  if (ImGui::Checkbox("measure##recall", &measure)) c.press("measure");
   pins(c);
 }
 
-float cost_lines(const AppState& state) {
+float cost_height(const AppState& state, float width) {
   const auto& e = state.estimate;
-  return e && (!e->problem.empty() || !e->warning.empty()) ? 4 : 2;
+  float line = ImGui::GetTextLineHeightWithSpacing();
+  auto wrapped_height = [&](const std::string& text) {
+    return text.empty() ? 0 : ImGui::CalcTextSize(text.c_str(), nullptr, false, width).y + ImGui::GetStyle().ItemSpacing.y;
+  };
+  if (e && !e->problem.empty()) return std::max(2 * line, wrapped_height(e->problem));
+  return 2 * line + (e ? wrapped_height(e->warning) : 0);
 }
 
 void cost_form(const Context& c) {

@@ -154,8 +154,8 @@ void advanced(const Context& c) {
 void create_panel(const Context& c) {
   const ImGuiStyle& style = ImGui::GetStyle();
   bool roomy = ImGui::GetContentRegionAvail().y > em(16);
-  float lines = cost_lines(c.state) * ImGui::GetTextLineHeightWithSpacing();
-  float footer = em(2.4f) + lines + 2 * style.ItemSpacing.y;
+  float cost = cost_height(c.state, ImGui::GetContentRegionAvail().x);
+  float footer = em(2.4f) + cost + 2 * style.ItemSpacing.y;
   if (roomy) ImGui::BeginChild("##form", {0, -footer}, false, ImGuiWindowFlags_NavFlattened);
   prompts(c);
   ImGui::Dummy({0, em(0.1f)});
@@ -165,7 +165,7 @@ void create_panel(const Context& c) {
   attention_form(c);
   advanced(c);
   if (roomy) ImGui::EndChild();
-  ImGui::BeginChild("##cost", {0, lines}, false, ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse);
+  ImGui::BeginChild("##cost", {0, cost}, false, ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse);
   cost_form(c);
   ImGui::EndChild();
   const char* label = c.state.form.editing ? "Change the waiting job" : busy(c.state) ? "Add to the queue" : "Render";

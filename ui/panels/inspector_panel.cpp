@@ -118,14 +118,15 @@ void pin_tools(const Context& c, const AttentionTable& t) {
   // The form's own parameters where it is the form's method.
   std::string spec =
       c.memo.pin_method == c.state.form.method.name ? method_spec(c.state.form.method, c.state.methods) : c.memo.pin_method;
-  ImGui::SameLine(0, em(0.25f));
+  bool narrow = ImGui::GetWindowContentRegionMax().x < em(24);
+  if (!narrow) ImGui::SameLine(0, em(0.25f));
   if (ImGui::Button("Pin head")) c.act(AddPin{{in.layer, in.head, spec}});
   tip("this head gets this method in the next run");
   ImGui::SameLine(0, em(0.25f));
   if (ImGui::Button("Pin layer")) c.act(AddPin{{in.layer, -1, spec}});
   tip("all heads of this layer get this method in the next run");
   if (c.state.form.pins.empty()) return;
-  ImGui::SameLine(0, em(0.8f));
+  if (!narrow) ImGui::SameLine(0, em(0.8f));
   std::string path = c.state.form.plan_path.empty() ? c.state.output_folder + "/plan.toml" : c.state.form.plan_path, text;
   if (ImGui::Button("Save plan")) c.act(SavePlan{path});
   tip("write method and pins as " + path);

@@ -90,7 +90,7 @@ bool begin_dialog(const char* title, bool wanted) {
 
 void close_dialog(const Context& c) {
   if (!begin_dialog("Close?", c.state.dialog == Dialog::close)) return;
-  ImGui::TextUnformatted("A job is running. If you close now it stops,\nand starts again from the beginning next time.");
+  ImGui::TextUnformatted("A job is running. If you close now it stops,\nand goes on from its last checkpoint next time.");
   ImGui::Dummy({0, em(0.4f)});
   if (primary_button("Keep it running", {em(10), 0})) c.act(AnswerClose{false});
   ImGui::SetItemDefaultFocus();

@@ -33,7 +33,7 @@ struct Context {
 void create_panel(const Context& c);
 void attention_form(const Context& c);    // part of create_panel
 void cost_form(const Context& c);         // part of create_panel: what the job will take
-float cost_lines(const AppState& state);  // lines of text it needs
+float cost_height(const AppState& state, float width);
 void viewer_panel(const Context& c);
 void queue_panel(const Context& c);
 void gallery_panel(const Context& c);  // part of queue_panel

@@ -61,34 +61,49 @@ void scrub(const Context& c) {
   ImGui::EndDisabled();
 }
 
+struct Tool {
+  const char *name, *label;
+};
+constexpr Tool kTools[] = {
+    {"live", "Live"}, {"compare", "Compare"}, {"swap", "Swap"}, {"save-frame", "Save frame"}, {"restore", "Restore settings"}};
+
+float tool_width(const Tool& t) { return ImGui::CalcTextSize(t.label).x + 2 * ImGui::GetStyle().FramePadding.x; }
+
+// Rows the tools take in that width.
+int tool_rows(float room) {
+  int rows = 1;
+  float used = 0;
+  for (const Tool& t : kTools) {
+    float width = tool_width(t);
+    if (used > 0 && used + width > room) ++rows, used = 0;
+    used += width + ImGui::GetStyle().ItemSpacing.x;
+  }
+  return rows;
+}
+
 void tools(const Context& c) {
   const Viewer& v = c.state.viewer;
-  float right = ImGui::GetContentRegionMax().x;
-  // Wraps to a second line where there is no room for the next button.
-  auto next = [&](const char* label) {
-    float width = ImGui::CalcTextSize(label).x + 2 * ImGui::GetStyle().FramePadding.x;
-    ImGui::SameLine();
-    if (ImGui::GetCursorPosX() + width > right) ImGui::NewLine();
-  };
-  if (named_button("live", "Live", v.show_live)) c.press("live");
-  next("Compare");
-  if (named_button("compare", "Compare", v.comparing)) c.press("compare");
-  next("Swap");
-  ImGui::BeginDisabled(!v.b);
-  if (named_button("swap")) c.press("swap");
-  ImGui::EndDisabled();
-  next("Save frame");
-  if (named_button("save-frame")) c.press("save-frame");
-  next("Restore settings");
-  ImGui::BeginDisabled(v.a_path.empty());
-  if (named_button("restore")) c.press("restore");
-  ImGui::EndDisabled();
-  if (!v.a) return;
+  float room = ImGui::GetContentRegionAvail().x, used = 0;
+  for (const Tool& t : kTools) {
+    std::string_view name = t.name;
+    bool on = (name == "live" && v.show_live) || (name == "compare" && v.comparing);
+    bool off = (name == "swap" && !v.b) || (name == "restore" && v.a_path.empty());
+    float width = tool_width(t);
+    if (used > 0 && used + width > room) {
+      used = 0;
+    } else if (used > 0) {
+      ImGui::SameLine();
+    }
+    used += width + ImGui::GetStyle().ItemSpacing.x;
+    ImGui::BeginDisabled(off);
+    if (named_button(name, t.label, on)) c.press(name);
+    ImGui::EndDisabled();
+  }
+  if (!v.a || room - used < em(7)) return;
   std::string about =
       file_name(v.a_path) + "  " + std::to_string(v.a->width * v.a->reduced) + "x" + std::to_string(v.a->height * v.a->reduced);
   ImGui::SameLine(0, em(1));
-  float room = right - ImGui::GetCursorPosX();
-  if (room > em(6)) ImGui::TextDisabled("%s", shortened(about, room).c_str());
+  ImGui::TextDisabled("%s", shortened(about, room - used - em(1)).c_str());
 }
 
 }  // namespace
@@ -96,7 +111,7 @@ void tools(const Context& c) {
 void viewer_panel(const Context& c) {
   const ImGuiStyle& style = ImGui::GetStyle();
   ImVec2 room = ImGui::GetContentRegionAvail();
-  float controls = 2 * ImGui::GetFrameHeightWithSpacing() + style.ItemSpacing.y;
+  float controls = float(1 + tool_rows(room.x)) * ImGui::GetFrameHeightWithSpacing() + style.ItemSpacing.y;
   stage(c, {room.x, std::max(room.y - controls, em(3))});
   scrub(c);
   tools(c);

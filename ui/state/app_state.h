@@ -23,6 +23,7 @@ struct Form {
   std::vector<Pin> pins;
   std::string plan_path;  // where "save plan" writes
   bool seed_locked = true;
+  bool measure = false;  // recall, against dense attention: a report beside the clip
   uint64_t editing = 0;  // id of the waiting job that the form changes; 0 = the form is for a new one
 };
 

@@ -12,6 +12,7 @@ constexpr Button kButtons[] = {
     {"cancel", "Cancel", "stop the running job", {Chord::del, true}, {}, true},
     {"dice", "Dice", "draw a new seed", {'D', true}, {}, true},
     {"lock", "Lock seed", "keep the seed, or draw a new one for each render", {'L', true}, {}, true},
+    {"measure", "Measure recall", "compare each step with dense attention; slower, and writes a report", {'M', true}, {}, true},
     {"play", "Play", "play or pause the clip", {Chord::space}, {'K'}, false},
     {"previous-frame", "Previous frame", "one frame back", {Chord::left}, {','}, false},
     {"next-frame", "Next frame", "one frame on", {Chord::right}, {'.'}, false},
@@ -49,9 +50,8 @@ constexpr Button kButtons[] = {
 std::span<const Button> buttons() { return kButtons; }
 
 const Button* find_button(std::string_view name) {
-  auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-  };
+  // "Save frame" is save-frame.
+  auto same = [](char a, char b) { return a == ' ' || a == '_' ? b == '-' : std::tolower(static_cast<unsigned char>(a)) == b; };
   for (const Button& b : kButtons) {
     if (std::equal(name.begin(), name.end(), b.name.begin(), b.name.end(), same)) return &b;
   }

@@ -22,7 +22,7 @@ struct Button {
 };
 
 std::span<const Button> buttons();
-const Button* find_button(std::string_view name);  // case does not matter
+const Button* find_button(std::string_view name);  // case does not matter, a space is a dash
 std::string chord_text(const Chord& chord);        // "Ctrl+Enter"
 
 }  // namespace zt::ui

@@ -34,6 +34,9 @@ std::vector<PendingJob>::iterator find_pending(AppState& s, uint64_t id) {
   return std::find_if(s.queue.pending.begin(), s.queue.pending.end(), [&](const PendingJob& p) { return p.id == id; });
 }
 
+// The name of a report that follows from its clip's, which is given when the job starts.
+constexpr const char* kBesideTheClip = "beside the clip";
+
 void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& effects) {
   s.queue.finished.push_back({request, r});
   // Times belong to what was asked for, as the form will ask again: in the result, `auto` is settled.
@@ -70,6 +73,7 @@ Effects render(AppState& s) {
   if (!s.form.seed_locked) roll_seed(s);
   PendingJob job;
   job.spec = s.form.spec;
+  job.spec.report = s.form.measure ? kBesideTheClip : "";
   Problem problem = check_method(s.form.method, s.methods);
   if (problem.empty() && !s.form.pins.empty() && s.form.method.name == kPlanFile)
     problem = "pins change a method, not a plan file: choose a method or clear the pins";
@@ -102,6 +106,11 @@ Effects start_next(AppState& s) {
   PendingJob job = std::move(s.queue.pending.front());
   s.queue.pending.erase(s.queue.pending.begin());
   if (job.spec.output.empty()) job.spec.output = new_output(s, job.spec);
+  if (job.spec.report == kBesideTheClip) job.spec.report = job.spec.output.substr(0, job.spec.output.rfind('.')) + ".report.json";
+  // A window that is closed, or falls, leaves a checkpoint; the next start goes on from it.
+  constexpr int64_t kCheckpointSteps = 5;
+  if (job.spec.checkpoint_every == 0) job.spec.checkpoint_every = kCheckpointSteps;
+  job.spec.resume = true;
   s.queue.running = RunningJob{};
   s.queue.running->id = job.id, s.queue.running->spec = job.spec;
   s.inspector.tables.clear(), s.inspector.maps.clear(), s.inspector.map_cells = 0;

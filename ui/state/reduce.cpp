@@ -103,6 +103,7 @@ Effects press(AppState& s, std::string_view name) {
   if (name == "cancel") return s.queue.running ? cancel(s, s.queue.running->id) : Effects();
   if (name == "dice") roll_seed(s);
   if (name == "lock") s.form.seed_locked = !s.form.seed_locked;
+  if (name == "measure") s.form.measure = !s.form.measure;
   if (name == "play") v.playing = !v.playing;
   if (name == "previous-frame") step_frame(s, -1);
   if (name == "next-frame") step_frame(s, 1);

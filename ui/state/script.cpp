@@ -1,5 +1,7 @@
 #include "ui/state/script.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -36,16 +38,20 @@ Problem unknown(std::string_view what, std::string_view name, const std::vector<
 }
 
 Problem parse_set(std::string_view rest, ScriptLine& line) {
-  std::string_view name = first_word(rest);
+  // As a flag is written, too: cfg-scale.
+  std::string name(first_word(rest));
+  std::replace(name.begin(), name.end(), '-', '_');
   const Field* field = find_field(name);
   if (!field) return unknown("field", name, field_names());
   JobSpec scratch;
   std::string value(unquoted(rest));
-  line.action = SetField{std::string(name), value};
+  line.action = SetField{name, value};
   return zt::set_field(scratch, *field, std::string_view(value));
 }
 
-Problem parse_open(std::string_view name, ScriptLine& line) {
+Problem parse_open(std::string_view word, ScriptLine& line) {
+  std::string name(word);
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char ch) { return char(std::tolower(ch)); });
   struct Named {
     std::string_view name;
     Action action;

@@ -5,6 +5,8 @@
 #include <imgui_internal.h>
 
 #include <cmath>
+#include <iterator>
+#include <random>
 #include <set>
 
 #include "app/analysis/heat_map.h"
@@ -263,6 +265,42 @@ TEST(Panels, LightAndLargeTextDraw) {
     stage.platform.set_look(scale > 1, scale);
     stage.frames(3);
     EXPECT_GT(stage.platform.triangles(), 0);
+  }
+}
+
+// Whatever is clicked, typed and resized while events rain in: nothing asserts, and a job that runs goes on running unless
+// it was cancelled by name.
+TEST(Panels, RandomUseBreaksNothing) {
+  Stage stage(1440, 900);
+  fill(stage.state);
+  std::mt19937 random(7);
+  auto pick = [&](int n) { return int(random() % unsigned(n)); };
+  const int kKeys[] = {32,  256, 257, 258, 261, 262, 263, 264, 265, 268, 269, 290,
+                       'D', 'L', 'S', 'T', 'B', 'R', '1', '2', '3', '4', ',', '.'};
+  for (int i = 0; i < 3000; ++i) {
+    switch (pick(8)) {
+      case 0:
+        stage.platform.mouse(float(pick(stage.platform.width())), float(pick(stage.platform.height())), pick(2) == 0);
+        break;
+      case 1: stage.platform.key(kKeys[pick(std::size(kKeys))], true, pick(2) == 0, pick(4) == 0); break;
+      case 2:
+        for (int key : kKeys) stage.platform.key(key, false);
+        break;
+      case 3: stage.platform.type(pick(2) ? "a\xc3\xa9" : "7"); break;
+      case 4:
+        if (pick(20) == 0) stage.platform.resize(1 + pick(2000), 1 + pick(1200));
+        break;
+      case 5: reduce(stage.state, Event{1, table(pick(40), 1 + pick(8), 1 + pick(8))}); break;
+      case 6: reduce(stage.state, Event{1, map(pick(40), pick(8), pick(8) - 1)}); break;
+      case 7: reduce(stage.state, stepped(1, pick(20), 20)); break;
+    }
+    stage.frame();
+    ASSERT_TRUE(stage.state.queue.running);
+    for (const CancelJob& c : of_kind<CancelJob>(stage.effects)) {
+      ASSERT_TRUE(stage.pressed("cancel")) << c.request;
+    }
+    stage.effects.clear();
+    stage.state.quit = false;
   }
 }
 

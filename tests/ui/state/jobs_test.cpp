@@ -136,6 +136,16 @@ TEST(Jobs, PinsBecomeAPlanFileThatIsWrittenBeforeTheJobIsPosted) {
   EXPECT_THAT(written[0].text, HasSubstr("layers = \"2\"\nattn = \"dense\""));
 }
 
+TEST(Jobs, AMeasuredJobWritesItsReportBesideTheClip) {
+  AppState s = fresh_state();
+  EXPECT_EQ(of_kind<SubmitJob>(render(s))[0].spec.report, "");
+  reduce(s, finished(1));
+  reduce(s, Action(Press{"measure"}));
+  const JobSpec spec = of_kind<SubmitJob>(render(s))[0].spec;
+  EXPECT_EQ(spec.report, "/clips/a-red-balloon-rises-in-a-blue-sky-0002.report.json");
+  EXPECT_TRUE(spec.resume);
+}
+
 TEST(Jobs, ClosingAsksOnlyWhileOneRunsAndKeepsTheQueue) {
   AppState idle = fresh_state();
   reduce(idle, Action(AskToClose{}));

@@ -160,6 +160,7 @@ TEST(Buttons, EachHasOneNameAndOneKeyAndDoesNotFail) {
     EXPECT_THAT(s.notice.text, ::testing::Not(HasSubstr("no button")));
   }
   EXPECT_EQ(find_button("RENDER"), find_button("render"));
+  EXPECT_EQ(find_button("Save frame"), find_button("save-frame"));
   EXPECT_EQ(find_button("rend"), nullptr);
 }
 
@@ -167,7 +168,7 @@ TEST(Script, ReadsEveryVerb) {
   std::vector<ScriptLine> lines;
   std::string text =
       "# a comment\n\n  set prompt  a cat, \"here\"\nset size 64x32\r\nset prompt \"quoted\"\npress Render\nwait done\nwait 0.5\n"
-      "open inspector\nscreenshot /tmp/a b.png\nquit";
+      "open Inspector\nscreenshot /tmp/a b.png\nquit";
   ASSERT_EQ(parse_script(text, lines), "");
   ASSERT_EQ(lines.size(), 9u);
   EXPECT_EQ(std::get<SetField>(lines[0].action).text, "a cat, \"here\"");
