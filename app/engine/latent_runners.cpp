@@ -3,7 +3,7 @@
 
 #include "app/engine/clip_output.h"
 #include "app/engine/stage_runner.h"
-#include "app/media/clip_reader.h"
+#include "app/media/isolated_reader.h"
 #include "app/session/job_text.h"
 
 namespace zt {
@@ -64,7 +64,7 @@ class EncodeRunner final : public TensorRunner {
     JobSpec& s = job.spec;
     ZT_ASSIGN_OR_RETURN(PendingFile probe, PendingFile::create(s.output, job.replace));
     ZT_ASSIGN_OR_RETURN(int64_t available, count_frames());
-    ZT_ASSIGN_OR_RETURN(auto reader, ClipReader::open(input_));
+    ZT_ASSIGN_OR_RETURN(auto reader, open_isolated(input_));
     const ClipInfo info = reader->info();
     clock.enter(JobState::loading);
     ZT_ASSIGN_OR_RETURN(TextToVideo * pipeline, host().open(job));
@@ -112,7 +112,7 @@ class EncodeRunner final : public TensorRunner {
  private:
   // Containers state their length at best; decoding is what counts, and is cheap beside the encoder.
   Result<int64_t> count_frames() {
-    ZT_ASSIGN_OR_RETURN(auto reader, ClipReader::open(input_));
+    ZT_ASSIGN_OR_RETURN(auto reader, open_isolated(input_));
     std::vector<uint8_t> rgb(size_t(reader->info().width * reader->info().height * 3));
     for (int64_t n = 0;; ++n) {
       ZT_ASSIGN_OR_RETURN(bool more, reader->next(rgb.data()));

@@ -5,13 +5,13 @@
 #include <limits>
 
 #include "app/media/clip_format.h"
-#include "app/media/clip_reader.h"
+#include "app/media/isolated_reader.h"
 #include "model/io/text_file.h"
 
 namespace zt {
 
 Result<ClipStory> read_story(const std::string& clip) {
-  ZT_ASSIGN_OR_RETURN(auto reader, ClipReader::open(clip));
+  ZT_ASSIGN_OR_RETURN(auto reader, open_isolated(clip));
   std::string text = reader->info().comment;
   if (text.empty()) {
     auto side = read_small_file(side_file_of(clip), kMaxTextBytes);
@@ -27,8 +27,8 @@ Result<ClipStory> read_story(const std::string& clip) {
 }
 
 Result<ClipDifference> compare_pictures(const std::string& a, const std::string& b) {
-  ZT_ASSIGN_OR_RETURN(auto left, ClipReader::open(a));
-  ZT_ASSIGN_OR_RETURN(auto right, ClipReader::open(b));
+  ZT_ASSIGN_OR_RETURN(auto left, open_isolated(a));
+  ZT_ASSIGN_OR_RETURN(auto right, open_isolated(b));
   const ClipInfo &l = left->info(), &r = right->info();
   if (l.width != r.width || l.height != r.height)
     return invalid("{}x{} against {}x{}: clips of two sizes", l.width, l.height, r.width, r.height);

@@ -81,7 +81,7 @@ Problem read_settings(std::string_view json, JobSpec& spec, Origin& origin, std:
   try {
     parsed = parse_strict(json);
   } catch (const nlohmann::json::exception& e) {
-    return std::string("settings: not valid JSON: ") + e.what();
+    return "settings: not valid JSON: " + quotable_text(e.what(), 200);
   } catch (const std::invalid_argument& e) {
     return std::string("settings: ") + e.what();
   }

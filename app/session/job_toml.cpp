@@ -63,7 +63,8 @@ Problem parse(std::string_view what, std::string_view text, toml::table& root) {
   try {
     root = toml::parse(text);
   } catch (const toml::parse_error& e) {
-    return fmt::format("{}: line {}{}: {}", what, e.source().begin.line, key_of_line(text, e.source().begin.line), e.description());
+    return fmt::format("{}: line {}{}: {}", what, e.source().begin.line, key_of_line(text, e.source().begin.line),
+                       quotable_text(e.description(), 200));
   }
   return {};
 }

@@ -24,9 +24,10 @@ bool is_float(DType t) {
   return t == DType::f32 || t == DType::bf16 || t == DType::f16 || t == DType::f8_e4m3 || t == DType::f8_e5m2;
 }
 
+// Without control characters, NUL among them: it will stand in messages.
 bool plain_file_name(const std::string& s) {
-  return !s.empty() && s.size() <= 255 && s != "." && s != ".." && s.find('/') == std::string::npos &&
-         s.find('\\') == std::string::npos && s.find('\0') == std::string::npos;
+  bool printable = std::none_of(s.begin(), s.end(), [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; });
+  return !s.empty() && s.size() <= 255 && s != "." && s != ".." && s.find_first_of("/\\") == std::string::npos && printable;
 }
 
 // weight_map of an index file: tensor name -> shard file name, both checked.

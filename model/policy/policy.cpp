@@ -1,5 +1,7 @@
 #include "model/policy/policy.h"
 
+#include <algorithm>
+
 #include "kernels/plan/sha256.h"
 #include "model/policy/methods.h"
 #include "model/policy/plan_file.h"
@@ -41,6 +43,9 @@ const std::vector<PolicyInfo>& policy_table() {
 }
 
 Result<std::shared_ptr<AttentionPolicy>> make_policy(const std::string& spec) {
+  // A SPEC may come from a file of anyone's, and stands in messages of one line.
+  if (std::any_of(spec.begin(), spec.end(), [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; }))
+    return invalid("--attn: a control character in the method's name or parameters");
   if (spec.starts_with('@')) return policy_from_file(spec.substr(1));
   size_t colon = spec.find(':');
   std::string name = spec.substr(0, colon), rest = colon == std::string::npos ? "" : spec.substr(colon + 1);
