@@ -12,8 +12,8 @@ namespace zt {
 namespace {
 
 constexpr int64_t kMapSide = 96;       // blocks a side, at least, where a frame can be cut that fine
-constexpr int64_t kSmallestBlock = 8;  // below it the kernel's tiles run empty
-constexpr int64_t kDecayRows = 32;     // whole rows of probabilities a head
+constexpr int64_t kSmallestBlock = 16;  // below it the kernel's tiles run empty
+constexpr int64_t kDecayRows = 24;     // whole rows of probabilities a head
 constexpr int64_t kKeptRows = 4;       // rows of a block that its kept fractions are read from
 
 // n tokens spread over the clip, never two at one place of their frames when it can be helped.
