@@ -1,8 +1,11 @@
 #include "app/engine/batch.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/engine/checkpoint.h"
 #include "app/engine/presets.h"
 #include "app/media/clip_format.h"
 #include "app/media/output_file.h"
@@ -42,6 +45,15 @@ Status make_folders(const std::string& folder, const std::string& output) {
   auto [end, rest] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
   if (end != root.end()) return invalid("{}: leads out of {} through a link", output, folder);
   return ok_status();
+}
+
+// A worker killed between giving a clip its name and tidying up leaves its claim and checkpoint. Whoever can claim the job owns
+// them.
+void tidy_finished(const std::string& output) {
+  std::string checkpoint = checkpoint_path(output), claim_file = claim_path(output);
+  if (access(checkpoint.c_str(), F_OK) != 0 && access(claim_file.c_str(), F_OK) != 0) return;
+  auto claim = Claim::take(claim_file);
+  if (claim.ok() && *claim) unlink(checkpoint.c_str());
 }
 
 }  // namespace
@@ -91,6 +103,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     item.memory_mb = judged.memory_estimate_mb, item.tiled_decode = judged.tiled_decode;
     item.tokens = int64_t(judged.numbers["tokens"]), item.expected_s = judged.numbers["expected_s"];
     item.done = is_finished(item.spec, item.settings_hash);
+    if (item.done && !dry) tidy_finished(item.spec.output);
     bool foreign = output_exists(item.spec.output) && !item.spec.no_metadata && stated_hash(side_file_of(item.spec.output)).empty();
     if (foreign && !may_replace)
       return invalid("{}: {}: exists already and is not from a batch (--overwrite replaces it)", job.place, item.spec.output);
@@ -110,6 +123,7 @@ Result<BatchItem*> Batch::next() {
     if (!claim) continue;
     if (is_finished(item.spec, item.settings_hash)) {  // by another worker, before we had its claim
       item.done = true;
+      unlink(checkpoint_path(item.spec.output).c_str());
       continue;
     }
     claim_ = std::move(claim);

@@ -70,7 +70,7 @@ std::string checkpoint_path(const std::string& output) {
   return folder_of(place) + "/" + (stem.starts_with('.') ? "" : ".") + stem + ".checkpoint";
 }
 
-Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults) {
+Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults, bool sync) {
   std::map<std::string, TensorView> tensors = {{std::string(kLatents), state.latents}};
   for (const auto& [name, view] : state.solver) tensors.emplace(std::string(kSolver) + name, view);
   if (!state.policy.empty()) {
@@ -88,7 +88,7 @@ Status write_checkpoint(const std::string& path, const CheckpointKey& key, const
   ZT_RETURN_IF_ERROR(out.write(layout.head.data(), layout.head.size()));
   for (const TensorView& t : layout.data) ZT_RETURN_IF_ERROR(out.write(t.data, t.bytes()));
   ZT_RETURN_IF_ERROR(out.close());
-  return file.commit();
+  return file.commit(sync);
 }
 
 Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey& key) {
@@ -171,7 +171,13 @@ Result<JobCheckpoint> JobCheckpoint::open(const PreparedJob& job, const std::fun
 }
 
 void JobCheckpoint::save(const DenoiseState& state) {
-  Status s = write_checkpoint(path_, key_, state, faults_);
+  // A kill never hurts what was written; a cut of power may, and the checksum will say so. Waiting for the disk is worth it once
+  // some seconds of work hang on the file.
+  constexpr std::chrono::seconds kWorthASync{5};
+  auto now = std::chrono::steady_clock::now();
+  bool sync = now - synced_ >= kWorthASync;
+  Status s = write_checkpoint(path_, key_, state, faults_, sync);
+  if (sync) synced_ = now;
   if (s.ok()) saved_ = state.step;
   if (s.ok() || warned_) return;
   warned_ = true;

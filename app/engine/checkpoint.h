@@ -8,6 +8,7 @@
 // Read as hostile input: sizes before anything is allocated, then every field by name.
 #pragma once
 
+#include <chrono>
 #include <optional>
 
 #include "app/engine/job_check.h"
@@ -29,7 +30,8 @@ struct Checkpoint {
   DenoiseState state;
 };
 
-Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults);
+Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults,
+                        bool sync = true);
 // kInvalid with the field named; kBadModel from the format's own rules.
 Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey& key);
 
@@ -55,6 +57,7 @@ class JobCheckpoint {
   WriteFaults* faults_ = nullptr;
   std::function<void(std::string)> note_;
   std::optional<Checkpoint> found_;
+  std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();
   int64_t saved_ = 0;  // step of the file there is
   bool warned_ = false;
 };

@@ -151,8 +151,8 @@ void PendingFile::discard() {
   temporary_.clear();
 }
 
-Status PendingFile::commit() {
-  ZT_RETURN_IF_ERROR(sync_file(temporary_, faults_));
+Status PendingFile::commit(bool sync) {
+  if (sync) ZT_RETURN_IF_ERROR(sync_file(temporary_, faults_));
   if (faults_ && faults_->next()) return failed("{}: cannot give the file its name: {}", path_, reason());
   constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
   long rc = replace_ ? std::rename(temporary_.c_str(), path_.c_str())
@@ -164,7 +164,7 @@ Status PendingFile::commit() {
   if (rc != 0 && errno == EEXIST) return failed("{}: appeared while the job ran; not replaced", path_);
   if (rc != 0) return failed("{}: cannot give the file its name: {}", path_, reason());
   temporary_.clear();
-  return sync_folder(folder_of(path_));
+  return sync ? sync_folder(folder_of(path_)) : ok_status();
 }
 
 Status write_text(const PendingFile& file, std::string_view text) {

@@ -27,7 +27,8 @@ class PendingFile {
   // Opens it for writing from its start.
   Result<OutputStream> open() const { return OutputStream::open(temporary_, path_, faults_); }
   // Syncs and gives the final name. Without `replace`, a name taken meanwhile is an error and its file stays.
-  Status commit();
+  // Without `sync` a cut of power may leave it damaged: for files that carry a checksum.
+  Status commit(bool sync = true);
 
  private:
   PendingFile(std::string path, std::string temporary, bool replace, WriteFaults* faults)

@@ -94,7 +94,7 @@ TEST(Workers, SlurmArrayTasksAreShards) {
 TEST(Workers, ASignalStopsTheBatchAndTheNextRunGoesOn) {
   for (int signal : {SIGINT, SIGTERM, SIGUSR1}) {
     TempFolder dir;
-    write_batch(dir, 3, 60);
+    write_batch(dir, 1, 400);  // long enough for the signal to find it at work
     Program p(dir, batch_args({"--progress", "jsonl"}));
     while (p.printed().find("\"step\":5,") == std::string::npos) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     p.signal(signal);
