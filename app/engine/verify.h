@@ -1,4 +1,4 @@
-// Whether a clip is what its settings make: rendered again, and the pictures compared.
+// What a clip says of its making, for whoever renders it again to see whether it comes out the same.
 #pragma once
 
 #include <string>
@@ -16,15 +16,6 @@ struct ClipStory {
   bool hash_fits = true;  // the stored hash is that of the stored settings
 };
 Result<ClipStory> read_story(const std::string& clip);
-
-struct ClipDifference {
-  int64_t frames = 0;
-  bool equal = true;   // every pixel of every frame
-  double psnr = 0;     // of all frames together; of equal clips infinite
-  double worst = 0;    // of the worst frame
-};
-// kInvalid when sizes or lengths differ.
-Result<ClipDifference> compare_pictures(const std::string& a, const std::string& b);
 
 // What is known to differ between the clip's origin and a render here, as lines.
 std::vector<std::string> differences(const ClipStory& story, const Origin& here);

@@ -1,6 +1,6 @@
-#include <cmath>
 #include <filesystem>
 
+#include "app/analysis/compare_clips.h"
 #include "app/engine/runners.h"
 #include "app/engine/verify.h"
 #include "app/headless/job_console.h"
@@ -32,16 +32,16 @@ Result<nlohmann::ordered_json> verify(const std::string& clip, const JobOptions&
   again = run_and_show(make_render_runner(host), spec, o);
   if (again.code != ExitCode::done) return Status(Code::kFailed, again.error);
   ZT_ASSIGN_OR_RETURN(ClipStory now, read_story(spec.output));
-  ZT_ASSIGN_OR_RETURN(ClipDifference d, compare_pictures(clip, spec.output));
+  ZT_ASSIGN_OR_RETURN(ClipDifference d, compare_clips(clip, spec.output, {}));
   std::vector<std::string> why = differences(story, now.origin);
   nlohmann::ordered_json out;
   out["clip"] = clip;
-  out["verdict"] = d.equal ? "bit-equal" : d.psnr >= kClosePsnr ? "close" : "different";
-  out["frames"] = d.frames;
-  // JSON has no infinity.
-  out["psnr"] = std::isfinite(d.psnr) ? nlohmann::ordered_json(d.psnr) : nlohmann::ordered_json();
-  out["psnr_worst"] = std::isfinite(d.worst) ? nlohmann::ordered_json(d.worst) : nlohmann::ordered_json();
-  if (!d.equal && why.empty()) why.push_back("nothing that was stored explains it: the pictures were changed after the clip was made");
+  out["verdict"] = d.identical ? "bit-equal" : d.psnr >= kClosePsnr ? "close" : "different";
+  out["frames"] = d.frames.size();
+  // Of equal clips it has no value.
+  out["psnr"] = d.identical ? nlohmann::ordered_json() : nlohmann::ordered_json(d.psnr);
+  out["psnr_worst"] = d.identical ? nlohmann::ordered_json() : nlohmann::ordered_json(d.psnr_min);
+  if (!d.identical && why.empty()) why.push_back("nothing that was stored explains it: the pictures were changed after the clip was made");
   out["why"] = why;
   return out;
 }

@@ -1,10 +1,10 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 
+#include "app/analysis/frame_metrics.h"
 #include "app/engine/runners.h"
 #include "app/headless/bench/measure.h"
 #include "app/headless/job_console.h"
@@ -61,13 +61,11 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// Of all values of two clips together, in dB against the full range; infinite for equal ones.
+// Of all values of two clips together.
 double psnr(const TensorView& a, const TensorView& b) {
   ZT_CHECK(a.shape == b.shape && a.count() > 0);
-  const uint8_t *x = a.as<uint8_t>(), *y = b.as<uint8_t>();
-  double sum = 0;
-  for (int64_t i = 0; i < a.count(); ++i) sum += double(x[i] - y[i]) * double(x[i] - y[i]);
-  return 10 * std::log10(255.0 * 255.0 * double(a.count()) / sum);
+  size_t n = size_t(a.count());
+  return psnr_of(squared_difference({a.as<uint8_t>(), n}, {b.as<uint8_t>(), n}) / double(n));
 }
 
 class Renders {
@@ -169,7 +167,7 @@ Result<Report> bench_methods(const MethodsBench& bench) {
   }
   for (const Method& m : methods) {
     table.rows.push_back({m.spec, m.density, m.recall, median(m.step_s), median(m.render_s),
-                          std::isfinite(m.psnr) ? nlohmann::json(m.psnr) : nlohmann::json("equal")});
+                          m.psnr < kEqualPsnr ? nlohmann::json(m.psnr) : nlohmann::json("equal")});
   }
   report.tables.push_back(std::move(table));
   return report;
