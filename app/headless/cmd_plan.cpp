@@ -13,6 +13,8 @@
 namespace zt {
 namespace {
 
+// As the methods have it: a 4K clip of 81 frames has 685,440 tokens. A dense plan would count blocks far beyond memory.
+constexpr int64_t kMaxTokens = int64_t(1) << 20;
 constexpr double kMaxArray = double(int64_t(1) << 32);  // bytes of one output
 
 struct Options {
@@ -31,8 +33,17 @@ Status write_outputs(const AttentionPlan& plan, const Options& o) {
     return double(heads) * double(rows) * double(cols) <= kMaxArray ? ok_status()
                                                                     : too_big("a mask of {} x {} x {} bytes", heads, rows, cols);
   };
+  // All or nothing: what cannot be made is known before the first file is written.
+  if (!o.mask.empty()) ZT_RETURN_IF_ERROR(fits(plan.parts().q.count(), plan.parts().k.count()));
+  std::vector<uint8_t> tokens;
+  if (!o.token_mask.empty()) {
+    if (plan.nq() <= AttentionPlan::kMaxExpand) ZT_RETURN_IF_ERROR(fits(plan.nq(), plan.nk()));
+    for (int64_t h = 0; h < heads; ++h) {
+      ZT_ASSIGN_OR_RETURN(std::vector<uint8_t> mask, plan.expand(h));
+      tokens.insert(tokens.end(), mask.begin(), mask.end());
+    }
+  }
   if (!o.mask.empty()) {
-    ZT_RETURN_IF_ERROR(fits(plan.parts().q.count(), plan.parts().k.count()));
     std::vector<uint8_t> data;
     for (int64_t h = 0; h < heads; ++h) {
       std::vector<uint8_t> map = plan.block_map(plan.set_of(h));
@@ -40,15 +51,7 @@ Status write_outputs(const AttentionPlan& plan, const Options& o) {
     }
     ZT_RETURN_IF_ERROR(write_npy(o.mask, data, {heads, plan.parts().q.count(), plan.parts().k.count()}));
   }
-  if (!o.token_mask.empty()) {
-    if (plan.nq() <= AttentionPlan::kMaxExpand) ZT_RETURN_IF_ERROR(fits(plan.nq(), plan.nk()));
-    std::vector<uint8_t> data;
-    for (int64_t h = 0; h < heads; ++h) {
-      ZT_ASSIGN_OR_RETURN(std::vector<uint8_t> mask, plan.expand(h));
-      data.insert(data.end(), mask.begin(), mask.end());
-    }
-    ZT_RETURN_IF_ERROR(write_npy(o.token_mask, data, {heads, plan.nq(), plan.nk()}));
-  }
+  if (!o.token_mask.empty()) ZT_RETURN_IF_ERROR(write_npy(o.token_mask, tokens, {heads, plan.nq(), plan.nk()}));
   if (!o.png.empty()) {
     int64_t height = picture_side(plan.nq()), width = picture_side(plan.nk());
     ZT_RETURN_IF_ERROR(write_heat_map(o.png, plan.raster(-1, height, width), height, width));
@@ -71,9 +74,15 @@ nlohmann::ordered_json as_json(const AttentionPlan& plan, const Options& o, doub
 
 Status run(const Options& o) {
   ZT_ASSIGN_OR_RETURN(Grid grid, read_grid(o.grid));
+  // The product of three sides may not fit 64 bits; that of two does.
+  if (grid.t * grid.h > kMaxTokens / grid.w) return invalid("--grid {}: at most {} tokens are allowed", o.grid, kMaxTokens);
   if (o.heads < 1 || o.heads > 4096) return invalid("--heads {}: allowed are 1..4096", o.heads);
+  std::vector<std::string> outputs;
   for (const std::string* path : {&o.mask, &o.token_mask, &o.png}) {
-    if (!path->empty()) ZT_RETURN_IF_ERROR(check_output(*path, true));
+    if (path->empty()) continue;
+    ZT_RETURN_IF_ERROR(check_output(*path, true));
+    if (std::find(outputs.begin(), outputs.end(), *path) != outputs.end()) return invalid("{}: named for two outputs", *path);
+    outputs.push_back(*path);
   }
   ZT_ASSIGN_OR_RETURN(auto policy, make_policy(o.attn));
   auto begin = std::chrono::steady_clock::now();

@@ -1,17 +1,27 @@
 #include "app/headless/read_grid.h"
 
-#include <cstdio>
+#include <charconv>
 
 namespace zt {
+namespace {
+
+// The product of two sides fits 64 bits.
+constexpr int64_t kMaxSide = 999999999;
+
+bool read_side(const char*& at, const char* end, int64_t& side) {
+  auto r = std::from_chars(at, end, side);
+  at = r.ptr;
+  return r.ec == std::errc() && side >= 1 && side <= kMaxSide;
+}
+
+}  // namespace
 
 Result<Grid> read_grid(const std::string& text) {
   Grid g;
-  int end = 0;
-  // Widths keep every number inside int64.
-  if (std::sscanf(text.c_str(), "%9ldx%9ldx%9ld%n", &g.t, &g.h, &g.w, &end) != 3 || size_t(end) != text.size() || g.t < 1 ||
-      g.h < 1 || g.w < 1) {
-    return invalid("--grid {}: expected TxHxW, each at least 1, such as 21x30x52", text.substr(0, 40));
-  }
+  const char *at = text.data(), *end = at + text.size();
+  bool ok = read_side(at, end, g.t) && at < end && *at++ == 'x' && read_side(at, end, g.h) && at < end && *at++ == 'x' &&
+            read_side(at, end, g.w) && at == end;
+  if (!ok) return invalid("--grid {}: expected TxHxW, each at least 1, such as 21x30x52", text.substr(0, 40));
   return g;
 }
 

@@ -173,7 +173,7 @@ Result<PlanPtr> read(std::string_view text) {
   ZT_ASSIGN_OR_RETURN(TomlDocument doc, parse_toml(text, kMaxPlanText));
   Fields root(doc.root);
   if (!root.has("version")) return invalid("no version: not a plan file");
-  int64_t version = root.integer("version", 0, kMaxIndex);
+  ZT_ASSIGN_OR_RETURN(int64_t version, doc.root.integer("version", 0, kMaxIndex));
   if (version != kPlanTextVersion) return invalid("version {}, this program reads version {}", version, kPlanTextVersion);
   std::string expected = root.text("hash");
   PlanParts p;

@@ -51,7 +51,9 @@ bool read_boolean(std::string_view s, double& out) {
 }  // namespace
 
 std::string nearest_name(std::string_view word, const std::vector<std::string>& names) {
-  std::string best;
+  std::string best, lower(word);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  word = lower;  // names are in lower case
   for (const auto& n : names) {
     if (best.empty() || distance(word, n) < distance(word, best)) best = n;
   }

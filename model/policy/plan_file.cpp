@@ -251,11 +251,24 @@ Result<Loaded> read_choices(std::string text, const fs::path& folder) {
   return out;
 }
 
+// Only a plan as text has a hash and lists of its own; a choice may be written by hand. Either key tells, wherever it
+// stands before the tables, so that a plan that lost one is refused as a plan.
+bool is_plan_text(std::string_view text) {
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (line.starts_with('[')) return false;
+    std::string_view key = line.substr(0, line.find_first_of(" \t="));
+    if (key == "hash" || key == "list_sets") return true;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return false;
+}
+
 Result<Loaded> load(const std::string& path) {
   ZT_ASSIGN_OR_RETURN(std::string text, read_file(path));
-  // Only a plan as text has a hash of its own; a choice may be written by hand.
-  size_t tables = text.find("\n[");
-  if (std::string_view(text).substr(0, tables).find("\nhash") == std::string_view::npos) {
+  if (!is_plan_text(text)) {
     Result<Loaded> r = read_choices(std::move(text), fs::path(path).parent_path());
     if (!r.ok()) return r.status().in("--attn @" + path);
     return r;

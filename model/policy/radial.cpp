@@ -13,6 +13,9 @@ class Radial final : public StaticPolicy {
 
  protected:
   Result<PlanPtr> build(const Grid& grid, const ExecContext&) override {
+    // Both masks go over all pairs of frames: seconds here, hours at the most tokens there may be. Half an hour of video.
+    constexpr int64_t kMaxFrames = 1 << 15;
+    if (grid.t > kMaxFrames) return invalid("radial: {} frames, at most {} are allowed", grid.t, kMaxFrames);
     return exact_ ? radial_exact(grid, rule_) : radial_shipped(grid, rule_);
   }
 

@@ -131,6 +131,11 @@ TEST_F(PlanFile, PlansAsText) {
 
 TEST_F(PlanFile, Refusals) {
   EXPECT_THAT(message(""), HasSubstr("no version"));
+  // A plan as text that lost its hash, or has its keys in another order, is still one.
+  EXPECT_THAT(message("version = 1\nlist_sets = 1\ndense = true\n"), HasSubstr("'hash' is missing"));
+  EXPECT_THAT(message("hash = \"0\"\nversion = 1\n"), HasSubstr("'list_sets' is missing"));
+  for (const char* version : {"-1", "1.5", "\"1\"", "99999999999999999999"})
+    EXPECT_THAT(message(fmt::format("version = {}\nhash = \"0\"\n", version)), HasSubstr("'version'"));
   EXPECT_THAT(message("version = 2"), HasSubstr("version 2, this program reads version 1"));
   EXPECT_THAT(message("version = 1\ncolour = 1"), HasSubstr("unknown key 'colour'"));
   EXPECT_THAT(message("version = 1\ndefault = \"radail\""), HasSubstr("nearest known one is 'radial'"));

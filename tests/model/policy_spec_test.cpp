@@ -47,6 +47,7 @@ void refused(const std::string& spec, std::vector<std::string> parts) {
 
 TEST(PolicySpec, ErrorsNameParameterRangeAndNearest) {
   refused("", {"unknown attention method ''"});
+  refused("RADAIL", {"nearest known one is 'radial'"});
   refused("radail", {"unknown attention method 'radail'", "nearest known one is 'radial'"});
   refused("radial:", {"key=value expected"});
   refused("radial:decai=0.2", {"no parameter 'decai'", "'decay'", "a number in 0..1"});

@@ -72,13 +72,21 @@ TEST(PlanCommand, Refuses) {
   };
   says({"--attn", "radial"}, "--grid");
   says({"--grid", "1x2x3"}, "--attn");
-  for (const char* grid : {"", "1x2", "1x2x3x4", "0x2x3", "-1x2x3", "1x2x3 ", "axbxc", "99999999999999999999x1x1"}) {
+  for (const char* grid : {"", "1x2", "1x2x3x4", "0x2x3", "-1x2x3", "1x2x3 ", "axbxc", "99999999999999999999x1x1", " 1x2x3", "1x 2x3", "+1x2x3"}) {
     says({"--attn", "radial", "--grid", grid}, "TxHxW");
   }
-  says({"--attn", "radial", "--grid", "9999x9999x9999"}, "at most 1048576");
+  // For dense attention, too, whose plan is as large as the square; the product of three sides does not wrap around.
+  for (const char* attn : {"radial", "dense"}) {
+    for (const char* grid : {"9999x9999x9999", "1048577x1x1", "999999999x999999999x999999999", "262144x4x2"}) {
+      says({"--attn", attn, "--grid", grid}, "at most 1048576");
+    }
+  }
+  says({"--attn", "radial", "--grid", "32769x1x1"}, "32769 frames");
   says({"--attn", "radial:decai=1", "--grid", "1x2x3"}, "'decay'");
   says({"--attn", "@none.toml", "--grid", "1x2x3"}, "no such file");
   says({"--attn", "dense", "--grid", "2x96x96", "--token-mask", "t.npy"}, "16384");
+  says({"--attn", "dense", "--grid", "2x96x96", "--mask", "m.npy", "--token-mask", "t.npy"}, "16384");
+  says({"--attn", "dense", "--grid", "1x2x3", "--mask", "m.npy", "--png", "m.npy"}, "two outputs");
   says({"--attn", "dense", "--grid", "1x2x3", "--mask", "none/m.npy"}, "none");
 }
 
