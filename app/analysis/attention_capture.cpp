@@ -58,6 +58,39 @@ std::vector<float> kept_map(const AttentionPlan& plan, int64_t head, int64_t blo
   return kept;
 }
 
+// Dense attention over blocks, without its output: log-sum-exps [1, H, N] and sums of probabilities [1, H, blocks, blocks].
+struct DenseLook {
+  Tensor lse, mass;
+};
+
+Result<DenseLook> look(const TensorView& q, const TensorView& k, int64_t block, const ExecContext& ctx) {
+  ZT_CHECK(q.dim(0) == 1);
+  int64_t heads = q.dim(1), n = q.dim(2), blocks = n / block;
+  PlanPtr dense = AttentionPlan::dense(n, n, int(block), int(block));
+  AttentionProblem problem;
+  problem.heads = heads, problem.head_dim = q.dim(3), problem.dtype = q.dtype, problem.block_mass = true;
+  DenseLook out;
+  ZT_ASSIGN_OR_RETURN(out.lse, ctx.arena->make(DType::f32, {1, heads, n}));
+  ZT_ASSIGN_OR_RETURN(out.mass, ctx.arena->make(DType::f32, {1, heads, blocks, blocks}));
+  size_t bytes = choose_attention(*dense, problem, ctx).workspace_bytes(*dense, problem, ctx);
+  ZT_ASSIGN_OR_RETURN(Tensor workspace, ctx.arena->make(DType::u8, {int64_t(bytes)}));
+  AttentionArgs args;
+  args.q = q, args.k = k, args.lse = out.lse, args.block_mass = out.mass;
+  attention_forward(*dense, problem, args, workspace.data(), ctx);
+  return out;
+}
+
+// `mass`: of this head, [blocks, blocks].
+CapturedHead captured(const Site& site, const AttentionPlan& plan, int64_t head, int64_t block, const float* mass) {
+  CapturedHead c;
+  c.step = site.step, c.layer = site.layer, c.head = head, c.branch = site.branch, c.grid = site.grid;
+  c.block = block, c.blocks = site.grid.tokens() / block, c.density = plan.density(head);
+  c.mass.assign(mass, mass + c.blocks * c.blocks);
+  for (float& x : c.mass) x /= float(block);
+  c.kept = kept_map(plan, head, block, c.blocks);
+  return c;
+}
+
 }  // namespace
 
 bool CaptureChoice::wants(const Site& s) const {
@@ -73,6 +106,13 @@ int64_t AttentionCapture::block_size(const Grid& g) {
   return best;
 }
 
+Result<CapturedHead> capture_map(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, int64_t head,
+                                 const ExecContext& ctx) {
+  int64_t block = AttentionCapture::block_size(site.grid);
+  ZT_ASSIGN_OR_RETURN(DenseLook dense, look(args.q.slice(1, head, 1), args.k.slice(1, head, 1), block, ctx));
+  return captured(site, plan, head, block, dense.mass.as<float>());
+}
+
 bool AttentionCapture::wants_lse(const Site& site, const AttentionPlan& plan) const { return choice_.wants(site) && !is_exact(plan); }
 
 Status AttentionCapture::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
@@ -84,34 +124,17 @@ Status AttentionCapture::after(const Site& site, const AttentionPlan& plan, cons
     seconds_ += std::chrono::duration<double>(now - begin).count();
     begin = now;
   };
-  ZT_CHECK(args.q.dim(0) == 1);
   int64_t heads = args.q.dim(1), n = args.q.dim(2), block = block_size(site.grid), blocks = n / block;
-  PlanPtr dense = AttentionPlan::dense(n, n, int(block), int(block));
-  AttentionProblem problem;
-  problem.heads = heads, problem.head_dim = args.q.dim(3), problem.dtype = args.q.dtype, problem.block_mass = true;
-  ZT_ASSIGN_OR_RETURN(Tensor lse, ctx.arena->make(DType::f32, {1, heads, n}));
-  ZT_ASSIGN_OR_RETURN(Tensor mass, ctx.arena->make(DType::f32, {1, heads, blocks, blocks}));
-  {
-    size_t bytes = choose_attention(*dense, problem, ctx).workspace_bytes(*dense, problem, ctx);
-    ZT_ASSIGN_OR_RETURN(Tensor workspace, ctx.arena->make(DType::u8, {int64_t(bytes)}));
-    AttentionArgs look;
-    look.q = args.q, look.k = args.k, look.lse = lse, look.block_mass = mass;
-    attention_forward(*dense, problem, look, workspace.data(), ctx);
-  }
+  ZT_ASSIGN_OR_RETURN(DenseLook dense, look(args.q, args.k, block, ctx));
   std::vector<int32_t> rows = spread(n, kDecayRows);
   ZT_ASSIGN_OR_RETURN(Tensor probability, probabilities(args, rows, ctx));
 
   for (int64_t h = 0; h < heads; ++h) {
     if (!choice_.heads.empty() && !choice_.heads.count(h)) continue;
-    CapturedHead c;
-    c.step = site.step, c.layer = site.layer, c.head = h, c.branch = site.branch, c.grid = site.grid;
-    c.block = block, c.blocks = blocks, c.density = plan.density(h), c.seconds = record.seconds;
-    const float* m = mass.as<float>() + h * blocks * blocks;
-    c.mass.assign(m, m + blocks * blocks);
-    for (float& x : c.mass) x /= float(block);
-    c.kept = kept_map(plan, h, block, blocks);
+    CapturedHead c = captured(site, plan, h, block, dense.mass.as<float>() + h * blocks * blocks);
+    c.seconds = record.seconds;
     if (!is_exact(plan)) {
-      KeptShare share = kept_share({args.lse.as<float>() + h * n, size_t(n)}, {lse.as<float>() + h * n, size_t(n)});
+      KeptShare share = kept_share({args.lse.as<float>() + h * n, size_t(n)}, {dense.lse.as<float>() + h * n, size_t(n)});
       c.recall = share.mean, c.recall_worst = share.worst;
     }
     size_t row_floats = rows.size() * size_t(n);

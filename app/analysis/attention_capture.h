@@ -29,6 +29,10 @@ struct CapturedHead {
   Decay decay;
 };
 
+// Mass and kept fractions of one head, without its recall and decay.
+Result<CapturedHead> capture_map(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, int64_t head,
+                                 const ExecContext& ctx);
+
 class AttentionCapture final : public AttentionHook {
  public:
   using Sink = std::function<Status(const CapturedHead&)>;

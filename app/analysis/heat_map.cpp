@@ -4,8 +4,6 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
-#include "app/media/clip_writer.h"
-
 namespace zt {
 std::vector<uint8_t> heat_colours(std::span<const float> values) {
   cv::Mat level(1, int(values.size()), CV_8UC1), bgr, rgb;
@@ -15,19 +13,6 @@ std::vector<uint8_t> heat_colours(std::span<const float> values) {
   cv::applyColorMap(level, bgr, cv::COLORMAP_VIRIDIS);
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
   return {rgb.data, rgb.data + 3 * values.size()};
-}
-
-Status write_heat_map(const std::string& path, std::span<const float> values, int64_t height, int64_t width) {
-  ZT_CHECK(int64_t(values.size()) == height * width);
-  ClipSettings s;
-  s.output = path;
-  s.replace = true;
-  s.width = width, s.height = height, s.frames = 1;
-  ZT_ASSIGN_OR_RETURN(s.format, choose_clip_format(path, "png", -1, "auto"));
-  ZT_ASSIGN_OR_RETURN(auto writer, ClipWriter::open(s));
-  ZT_RETURN_IF_ERROR(writer->push(heat_colours(values)));
-  ZT_RETURN_IF_ERROR(writer->finish());
-  return writer->commit();
 }
 
 }  // namespace zt

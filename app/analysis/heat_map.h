@@ -3,18 +3,12 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
-
-#include "kernels/core/status.h"
 
 namespace zt {
 
 // 0 = dark violet, 1 = yellow (the viridis scale: even steps in lightness, readable without colour). Values outside are
 // cut; three bytes each.
 std::vector<uint8_t> heat_colours(std::span<const float> values);
-
-// A picture [height, width] as PNG, replacing a file of that name.
-Status write_heat_map(const std::string& path, std::span<const float> values, int64_t height, int64_t width);
 
 }  // namespace zt

@@ -10,12 +10,14 @@
 
 #include "app/desktop/kept_files.h"
 #include "app/desktop/script_player.h"
+#include "app/engine/batch.h"
 #include "app/engine/desk.h"
 #include "app/engine/engine.h"
 #include "app/engine/method_infos.h"
 #include "app/engine/pictures.h"
 #include "app/engine/places.h"
 #include "app/engine/runners.h"
+#include "app/engine/work_queue.h"
 #include "ui/panels/panels.h"
 #include "ui/platform/platform.h"
 #include "ui/state/reduce.h"
@@ -40,6 +42,8 @@ struct Parts {
   std::unique_ptr<ui::Platform> platform;  // before those whose wakeups it takes
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Desk> desk;
+  JobPlaces places;
+  Isa isa = Isa::generic;
 };
 
 class Desktop {
@@ -57,6 +61,7 @@ class Desktop {
       double most = pause();
       parts_.platform->wait(most);
       take_news(most < 0);
+      keep_claim();
       draw();
       if (!options_.screenshot.empty() && settled(begin)) {
         Problem p = screenshot(options_.screenshot);
@@ -65,6 +70,7 @@ class Desktop {
       if (scripted && !play_script(code)) break;
       keep(false);
     }
+    forget_cancelled();
     if (options_.measure) report(parts_.platform->seconds() - begin, cpu_seconds() - cpu);
     keep(true);
     return code;
@@ -75,7 +81,9 @@ class Desktop {
   double pause() const {
     if (options_.measure || redraws_ > 0) return 0;
     if (!script_.finished() || !options_.screenshot.empty()) return 1 / 60.;
-    if (!ui::animated(state_) || !parts_.platform->visible()) return -1;
+    // Other workers look at the claim's time, and end their jobs without telling us.
+    double rest = claim_ || waits_for_others() ? double(Claim::kBeat.count()) : -1;
+    if (!ui::animated(state_) || !parts_.platform->visible()) return rest;
     const ui::Viewer& v = state_.viewer;
     double fps = v.show_live && v.live ? v.live->fps : v.a->fps;
     return std::clamp(1 / fps, 1 / 60., 1.);
@@ -83,7 +91,10 @@ class Desktop {
 
   void take_news(bool woken) {
     ui::Platform& p = *parts_.platform;
-    while (auto e = parts_.engine->poll()) feed(std::move(*e)), woken = true;
+    while (auto e = parts_.engine->poll()) {
+      if (std::holds_alternative<JobResult>(e->payload)) claim_.reset();
+      feed(std::move(*e)), woken = true;
+    }
     while (auto a = parts_.desk->poll()) feed(std::move(*a)), woken = true;
     if (p.close_asked()) feed(ui::Action(ui::AskToClose{}));
     if (auto paths = p.take_dropped(); !paths.empty()) feed(ui::Action(ui::DropPaths{std::move(paths)}));
@@ -110,18 +121,56 @@ class Desktop {
     for (ui::Action& a : actions) feed(std::move(a));
   }
 
-  void feed(ui::Input input) { perform(ui::reduce(state_, input)); }
+  void feed(ui::Input input) {
+    const auto* event = std::get_if<Event>(&input);
+    bool passing = std::holds_alternative<ui::Elapsed>(input) || (event && !std::holds_alternative<JobResult>(event->payload));
+    queue_seen_ = queue_seen_ && passing;
+    perform(ui::reduce(state_, input));
+  }
+
+  void submit_job(ui::SubmitJob job) {
+    Turn turn = take_turn(job.spec, parts_.places, parts_.isa, claim_);
+    if (turn == Turn::done) return feed(ui::DoneElsewhere{job.id});
+    if (turn == Turn::elsewhere) return feed(ui::TakenElsewhere{job.id});
+    Command command;
+    command.spec = std::move(job.spec);
+    uint64_t request = parts_.engine->post(std::move(command));
+    feed(ui::Submitted{job.id, request});
+  }
+
+  bool waits_for_others() const {
+    const auto& pending = state_.queue.pending;
+    return std::any_of(pending.begin(), pending.end(), [](const ui::PendingJob& p) { return p.elsewhere; });
+  }
+
+  void keep_claim() {
+    double now = parts_.platform->seconds();
+    if (now - beat_ < double(Claim::kBeat.count())) return;
+    beat_ = now;
+    if (claim_) claim_->beat();
+    if (waits_for_others()) feed(ui::LookAgain{});
+  }
+
+  // A job that was cancelled just before the window closed is not one to go on with.
+  void forget_cancelled() {
+    parts_.engine.reset();
+    claim_.reset();
+    if (const auto& job = state_.queue.running; job && job->cancelling) remove_leftovers(job->spec.output);
+  }
 
   void perform(ui::Effects effects) {
     for (ui::Effect& e : effects) {
       if (auto* submit = std::get_if<ui::SubmitJob>(&e)) {
-        Command command;
-        command.spec = std::move(submit->spec);
-        uint64_t request = parts_.engine->post(std::move(command));
-        feed(ui::Submitted{submit->id, request});
+        submit_job(std::move(*submit));
       } else if (auto* cancel = std::get_if<ui::CancelJob>(&e)) {
         Command command;
         command.kind = Command::Kind::cancel, command.request = cancel->request;
+        parts_.engine->post(std::move(command));
+      } else if (auto* forget = std::get_if<ui::ForgetJob>(&e)) {
+        remove_leftovers(forget->output);
+      } else if (auto* measure = std::get_if<ui::MeasureHead>(&e)) {
+        Command command;
+        command.kind = Command::Kind::measure, command.measured = measure->head;
         parts_.engine->post(std::move(command));
       } else {
         parts_.desk->post(std::move(std::get<DeskRequest>(e)));
@@ -155,12 +204,27 @@ class Desktop {
 
   // When the queue has changed, so that it survives a crash, and at the end.
   void keep(bool end) {
-    size_t now = state_.queue.finished.size() * 1000 + state_.queue.pending.size();
-    if (state_.state_folder.empty() || !options_.script.empty() || !options_.screenshot.empty() || (!end && now == kept_)) return;
-    kept_ = now;
+    if (!options_.script.empty() || !options_.screenshot.empty()) return;
+    bool changed = !queue_seen_ && keep_queue();
+    if (state_.state_folder.empty() || (!end && !changed)) return;
     auto kept = ui::kept_state(state_, parts_.platform->width(), parts_.platform->height());
     Status s = write_text_file(state_.state_folder + "/window.json", window_state_text(kept));
     if (!s.ok() && end) complain(0, s.message());
+  }
+
+  bool keep_queue() {
+    queue_seen_ = true;
+    auto now = ui::kept_queue(state_);
+    if (now == queue_) return false;
+    for (const auto& [folder, jobs] : queue_) now.try_emplace(folder);  // empty now
+    for (const auto& [folder, jobs] : now) {
+      auto before = queue_.find(folder);
+      if (before != queue_.end() && before->second == jobs) continue;
+      if (Status s = write_queue(folder, jobs); !s.ok()) state_.notice = {ui::Notice::Kind::warning, s.message()};
+    }
+    std::erase_if(now, [](const auto& entry) { return entry.second.empty(); });
+    queue_ = std::move(now);
+    return true;
   }
 
   Parts parts_;
@@ -173,7 +237,10 @@ class Desktop {
   bool light_ = false;
   int redraws_ = 0;  // frames still to be drawn at once
   int64_t frames_ = 0;
-  size_t kept_ = 0;
+  std::optional<Claim> claim_;  // of the running job
+  double beat_ = 0;
+  std::map<std::string, std::vector<JobSpec>> queue_;  // as the folders' files have it
+  bool queue_seen_ = false;                            // nothing has happened to it since
 };
 
 }  // namespace
@@ -202,6 +269,7 @@ int run_desktop(const DesktopOptions& options) {
   if (!options.screenshot.empty()) ui::show_sample(state);
 
   Parts parts;
+  parts.places = places, parts.isa = (*machine)->ctx.isa;
   int width = options.width > 0 ? options.width : kept.width, height = options.height > 0 ? options.height : kept.height;
   parts.platform = ui::make_window(width, height, "Zoetrope", problem);
   if (!parts.platform) return complain(1, problem);

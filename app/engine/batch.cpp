@@ -47,16 +47,14 @@ Status make_folders(const std::string& folder, const std::string& output) {
   return ok_status();
 }
 
-// A worker killed between giving a clip its name and tidying up leaves its claim and checkpoint. Whoever can claim the job owns
-// them.
-void tidy_finished(const std::string& output) {
+}  // namespace
+
+void remove_leftovers(const std::string& output) {
   std::string checkpoint = checkpoint_path(output), claim_file = claim_path(output);
   if (access(checkpoint.c_str(), F_OK) != 0 && access(claim_file.c_str(), F_OK) != 0) return;
   auto claim = Claim::take(claim_file);
   if (claim.ok() && *claim) unlink(checkpoint.c_str());
 }
-
-}  // namespace
 
 bool is_finished(const JobSpec& spec, const std::string& settings_hash) {
   if (!output_exists(spec.output)) return false;
@@ -103,7 +101,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     item.memory_mb = judged.memory_estimate_mb, item.tiled_decode = judged.tiled_decode;
     item.tokens = int64_t(judged.numbers["tokens"]), item.expected_s = judged.numbers["expected_s"];
     item.done = is_finished(item.spec, item.settings_hash);
-    if (item.done && !dry) tidy_finished(item.spec.output);
+    if (item.done && !dry) remove_leftovers(item.spec.output);
     bool foreign = output_exists(item.spec.output) && !item.spec.no_metadata && stated_hash(side_file_of(item.spec.output)).empty();
     if (foreign && !may_replace)
       return invalid("{}: {}: exists already and is not from a batch (--overwrite replaces it)", job.place, item.spec.output);

@@ -59,6 +59,10 @@ class Batch {
   size_t cursor_ = 0;
 };
 
+// A worker killed between giving a clip its name and tidying up leaves its claim and checkpoint; so does a job that nobody
+// wants any more. Whoever can claim the job owns them.
+void remove_leftovers(const std::string& output);
+
 // Whether the clip of these settings is there.
 bool is_finished(const JobSpec& spec, const std::string& settings_hash);
 

@@ -5,6 +5,7 @@
 
 #include "app/engine/job_estimate.h"
 #include "app/engine/pictures.h"
+#include "app/engine/work_queue.h"
 #include "app/media/output_file.h"
 
 namespace zt {
@@ -18,7 +19,7 @@ Status make_folder(const std::string& folder) {
   return error ? failed("{}: cannot make this folder: {}", folder, error.message()) : ok_status();
 }
 
-ClipsListed list_clips(const std::string& folder) {
+ClipsListed list_clips(const std::string& folder, const JobPlaces& places, Isa isa) {
   ClipsListed out;
   out.folder = folder;
   if (Status s = make_folder(folder); !s.ok()) return out.problem = s.message(), out;
@@ -38,6 +39,9 @@ ClipsListed list_clips(const std::string& folder) {
     if (!spec.ok()) continue;  // not one of ours
     out.clips.push_back({path, *spec, nullptr});
   }
+  auto waiting = read_queue(folder, places, isa);
+  if (waiting.ok()) out.waiting = std::move(*waiting);
+  if (!waiting.ok()) out.problem = waiting.status().message();
   return out;
 }
 
@@ -56,7 +60,7 @@ struct Clerk {
   DeskAnswer operator()(const WriteText& ask) const {
     return FileWritten{ask.path, write_text_file(ask.path, ask.text).message()};
   }
-  DeskAnswer operator()(const ListClips& ask) const { return list_clips(ask.folder); }
+  DeskAnswer operator()(const ListClips& ask) const { return list_clips(ask.folder, places, ctx.isa); }
   DeskAnswer operator()(const LoadThumbnail& ask) const {
     auto clip = load_thumbnail(ask.path);
     return ThumbnailLoaded{ask.path, clip.ok() ? *clip : nullptr};
@@ -74,7 +78,7 @@ struct Refusal {
   DeskAnswer operator()(const LoadClip& ask) const { return ClipLoaded{ask.path, ask.slot, nullptr, problem}; }
   DeskAnswer operator()(const SavePicture& ask) const { return FileWritten{ask.path, problem}; }
   DeskAnswer operator()(const WriteText& ask) const { return FileWritten{ask.path, problem}; }
-  DeskAnswer operator()(const ListClips& ask) const { return ClipsListed{ask.folder, {}, problem}; }
+  DeskAnswer operator()(const ListClips& ask) const { return ClipsListed{ask.folder, {}, problem, {}}; }
   DeskAnswer operator()(const LoadThumbnail& ask) const { return ThumbnailLoaded{ask.path, nullptr}; }
   DeskAnswer operator()(const ReadSettings& ask) const { return SettingsRead{ask.path, {}, problem}; }
   DeskAnswer operator()(const DescribeModel& ask) const { return ModelDescribed{ask.model, {}, problem}; }

@@ -31,6 +31,8 @@ uint64_t Engine::post(Command command) {
       job->spec = std::move(command.spec);
       events.push_back({request, job->progress});
       queue_.push_back(std::move(job));
+    } else if (command.kind == Command::Kind::measure) {
+      measured_ = command.measured;
     } else {
       auto meant = [&](const Job& j) { return command.kind == Command::Kind::cancel_all || j.request == command.request; };
       std::deque<std::shared_ptr<Job>> kept;
@@ -103,6 +105,10 @@ JobResult Engine::run(Job& job) {
     control.preview = [&](Preview p) { publish({job.request, std::move(p)}); };
     control.attention = [&](AttentionTable t) { publish({job.request, std::move(t)}); };
     control.attention_map = [&](AttentionMap m) { publish({job.request, std::move(m)}); };
+    control.measured_head = [&] {
+      std::lock_guard lock(mutex_);
+      return measured_;
+    };
   }
   JobResult result;
   result.spec = job.spec;

@@ -24,7 +24,7 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Number of the request; 0 for cancels.
+  // Number of the request; 0 for all but submissions.
   uint64_t post(Command command);
   // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state, a preview by a newer one.
   std::optional<Event> poll();
@@ -51,6 +51,7 @@ class Engine {
   std::shared_ptr<Job> running_;            // mutex_
   std::deque<Event> events_;                // mutex_
   uint64_t next_request_ = 1;               // mutex_
+  MeasuredHead measured_;                   // mutex_
   bool stopping_ = false;                   // mutex_
   std::thread worker_;
 };

@@ -17,6 +17,7 @@ struct JobControl {
   std::function<void(Preview)> preview;
   std::function<void(AttentionTable)> attention;
   std::function<void(AttentionMap)> attention_map;
+  std::function<MeasuredHead()> measured_head;  // asked at each attention; there whenever attention_map is
 };
 
 class JobRunner {

@@ -173,7 +173,7 @@ class RenderRunner final : public StageRunner {
     RecallMeter meter;
     if (measured(p.job) || control.attention) request.hooks.push_back(&meter);
     std::optional<PlanWatch> watch;
-    if (control.attention_map) request.hooks.push_back(&watch.emplace(control.attention_map));
+    if (control.attention_map) request.hooks.push_back(&watch.emplace(control.attention_map, control.measured_head));
     DenoiseHooks hooks;
     hooks.records = &records;
     request.resume = checkpoint->found();

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "app/analysis/attention_capture.h"
+
 namespace zt {
 namespace {
 
@@ -62,13 +64,29 @@ AttentionTable attention_table(std::span<const AttentionRecord> records, const S
 }
 
 Status PlanWatch::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord&,
-                        const ExecContext&) {
-  if (site.kind != AttentionKind::self || site.branch != Branch::cond || plan.is_dense()) return {};
+                        const ExecContext& ctx) {
+  if (site.kind != AttentionKind::self || site.branch != Branch::cond) return {};
+  send_plan(site, plan, args.q.dim(1));
+  MeasuredHead wanted = measured_();
+  if (wanted.layer != site.layer || wanted.head >= args.q.dim(1)) return {};
+  int64_t block = AttentionCapture::block_size(site.grid);
+  if (site.grid.tokens() / block > kMostBlocks) return {};
+  ZT_ASSIGN_OR_RETURN(CapturedHead c, capture_map(site, plan, args, wanted.head, ctx));
+  AttentionMap m;
+  m.step = site.step + 1, m.layer = site.layer, m.head = wanted.head;
+  m.grid_t = site.grid.t, m.grid_h = site.grid.h, m.grid_w = site.grid.w;
+  m.query_block = m.key_block = c.block, m.rows = m.cols = c.blocks;
+  m.mass = std::move(c.mass), m.kept = std::move(c.kept);
+  send_(std::move(m));
+  return {};
+}
+
+void PlanWatch::send_plan(const Site& site, const AttentionPlan& plan, int64_t heads) {
   const PlanParts& p = plan.parts();
-  if (p.q.count() > kMostBlocks || p.k.count() > kMostBlocks) return {};
+  if (plan.is_dense() || p.q.count() > kMostBlocks || p.k.count() > kMostBlocks) return;
   bool shared =
       p.heads == 1 && p.q_order.sets <= 1 && p.k_order.sets <= 1 && p.q_order.head_set.empty() && p.k_order.head_set.empty();
-  for (int64_t head = 0; head < (shared ? 1 : args.q.dim(1)); ++head) {
+  for (int64_t head = 0; head < (shared ? 1 : heads); ++head) {
     std::vector<float> kept = kept_blocks(plan, plan.set_of(head));
     std::vector<float>& before = sent_[{site.layer, head}];
     if (kept == before) continue;
@@ -82,7 +100,6 @@ Status PlanWatch::after(const Site& site, const AttentionPlan& plan, const Atten
     m.rows = p.q.count(), m.cols = p.k.count(), m.kept = std::move(kept);
     send_(std::move(m));
   }
-  return {};
 }
 
 void PreviewMaker::prepare(TextToVideo& pipeline, const ExecContext& ctx) {

@@ -20,16 +20,20 @@ AttentionTable attention_table(std::span<const AttentionRecord> records, const S
                                bool measured);
 
 // The plan of each layer as a map of kept blocks, sent when it differs from the one before. Dense plans have nothing to show;
-// beyond kMostBlocks nothing would be seen.
+// beyond kMostBlocks nothing would be seen. Of the measured head, whatever its plan, also the true attention of each step.
 class PlanWatch final : public AttentionHook {
  public:
   static constexpr int64_t kMostBlocks = 256;
-  explicit PlanWatch(std::function<void(AttentionMap)> send) : send_(std::move(send)) {}
+  PlanWatch(std::function<void(AttentionMap)> send, std::function<MeasuredHead()> measured)
+      : send_(std::move(send)), measured_(std::move(measured)) {}
   Status after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
                const ExecContext& ctx) override;
 
  private:
+  void send_plan(const Site& site, const AttentionPlan& plan, int64_t heads);
+
   std::function<void(AttentionMap)> send_;
+  std::function<MeasuredHead()> measured_;
   std::map<std::pair<int64_t, int64_t>, std::vector<float>> sent_;  // by layer and head
 };
 

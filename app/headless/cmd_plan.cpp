@@ -2,8 +2,8 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "app/analysis/heat_map.h"
 #include "app/analysis/npy.h"
+#include "app/analysis/plan_picture.h"
 #include "app/headless/print.h"
 #include "app/headless/read_grid.h"
 #include "app/headless/subcommand.h"
@@ -23,10 +23,7 @@ struct Options {
   bool json = false;
 };
 
-// Pixels along a side of n tokens: whole tokens a pixel or whole pixels a token where that fits, 1024 at most.
-int64_t picture_side(int64_t n) { return n >= 512 ? std::min<int64_t>(n, 1024) : n * (512 / n); }
-
-Status write_outputs(const AttentionPlan& plan, const Options& o) {
+Status write_outputs(const AttentionPlan& plan, const Grid& grid, const Options& o) {
   // Equal heads are written once.
   int64_t heads = plan.model_heads() > 0 ? plan.model_heads() : 1;
   auto fits = [&](int64_t rows, int64_t cols) {
@@ -53,8 +50,9 @@ Status write_outputs(const AttentionPlan& plan, const Options& o) {
   }
   if (!o.token_mask.empty()) ZT_RETURN_IF_ERROR(write_npy(o.token_mask, tokens, {heads, plan.nq(), plan.nk()}));
   if (!o.png.empty()) {
-    int64_t height = picture_side(plan.nq()), width = picture_side(plan.nk());
-    ZT_RETURN_IF_ERROR(write_heat_map(o.png, plan.raster(-1, height, width), height, width));
+    // The figure first: a long method runs out of the picture.
+    std::string title = fmt::format("density {:.3f}: {}", plan.density(), o.attn);
+    ZT_RETURN_IF_ERROR(write_png(o.png, draw_plan(plan, grid, title), true));
   }
   return {};
 }
@@ -88,7 +86,7 @@ Status run(const Options& o) {
   auto begin = std::chrono::steady_clock::now();
   ZT_ASSIGN_OR_RETURN(PlanPtr plan, static_plan(*policy, grid, o.heads, {}));
   double plan_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-  ZT_RETURN_IF_ERROR(write_outputs(*plan, o));
+  ZT_RETURN_IF_ERROR(write_outputs(*plan, grid, o));
   auto j = as_json(*plan, o, plan_ms);
   print_result(o.json ? j.dump() + "\n" : figures_text(j));
   return {};
@@ -103,7 +101,7 @@ std::function<int()> setup_plan(CLI::App& app) {
   app.add_option("--heads", o->heads, "heads, for plan files that tell them apart");
   app.add_option("--mask", o->mask, "write the block map here: .npy, u8 [1 or heads, q blocks, k blocks]");
   app.add_option("--token-mask", o->token_mask, "write the mask of tokens here: .npy, u8 [1 or heads, N, N], N up to 16384");
-  app.add_option("--png", o->png, "write a picture of it here, in the order of its blocks");
+  app.add_option("--png", o->png, "write a picture of it here: kept fractions in the order of its blocks, drawn as `inspect` does");
   app.add_flag("--json", o->json, "print the figures as JSON");
   return [o] { return print_status(run(*o)); };
 }

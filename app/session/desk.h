@@ -36,7 +36,8 @@ struct FileWritten {
   Problem problem;
 };
 
-// Clips of a folder that carry settings, newest first. The folder is made when it is missing.
+// Clips of a folder that carry settings, newest first, and the jobs that wait in its queue file. The folder is made when it
+// is missing.
 struct ListClips {
   std::string folder;
 };
@@ -49,6 +50,7 @@ struct ClipsListed {
   std::string folder;
   std::vector<ClipEntry> clips;
   Problem problem;
+  std::vector<JobSpec> waiting = {};
 };
 
 // Answered after everything else that waits; null when the clip cannot be read.

@@ -84,11 +84,18 @@ struct Event {
   std::variant<Progress, std::string, JobResult, Preview, AttentionTable, AttentionMap> payload;
 };
 
+// The head whose true attention is measured at each step, for AttentionMap::mass; layer < 0: none.
+struct MeasuredHead {
+  int64_t layer = -1, head = 0;
+  bool operator==(const MeasuredHead&) const = default;
+};
+
 struct Command {
-  enum class Kind : uint8_t { submit, cancel, cancel_all };
+  enum class Kind : uint8_t { submit, cancel, cancel_all, measure };
   Kind kind = Kind::submit;
-  uint64_t request = 0;  // of cancel
-  JobSpec spec;          // of submit
+  uint64_t request = 0;   // of cancel
+  JobSpec spec;           // of submit
+  MeasuredHead measured;  // of measure: holds until the next one, for all jobs
 };
 
 // The queue as a whole, for drawing it.

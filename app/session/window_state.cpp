@@ -10,7 +10,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// All fields, paths too: a waiting job must go on to where it was meant to.
 json whole_spec(const JobSpec& spec) {
   json out = json::object();
   for (const Field& f : job_fields()) out[std::string(f.name)] = field_value(spec, f);
@@ -34,8 +33,6 @@ std::string window_state_text(const WindowState& s) {
   out["text_scale"] = s.text_scale, out["seed_locked"] = s.seed_locked, out["output_folder"] = s.output_folder;
   out["form"] = whole_spec(s.form);
   out["recent_models"] = s.recent_models, out["step_seconds"] = s.step_seconds;
-  auto& pending = out["pending"] = json::array();
-  for (const JobSpec& job : s.pending) pending.push_back(whole_spec(job));
   // Paths need not be UTF-8.
   return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -52,11 +49,6 @@ Problem read_window_state(std::string_view text, WindowState& state) {
     s.recent_models = in.value("recent_models", s.recent_models), s.step_seconds = in.value("step_seconds", s.step_seconds);
     if (in.contains("form")) {
       if (Problem p = read_spec(in["form"], s.form); !p.empty()) return "window state: " + p;
-    }
-    for (const json& job : in.value("pending", json::array())) {
-      JobSpec spec;
-      if (Problem p = read_spec(job, spec); !p.empty()) return "window state: " + p;
-      s.pending.push_back(spec);
     }
     state = s;
     return {};

@@ -17,7 +17,6 @@ struct WindowState {
   std::string output_folder;  // empty = not chosen yet
   JobSpec form;
   std::vector<std::string> recent_models;      // newest first
-  std::vector<JobSpec> pending;                // the queue survives a restart
   std::map<std::string, double> step_seconds;  // measured, by what was run
 };
 

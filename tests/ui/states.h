@@ -23,7 +23,7 @@ template <class T>
 std::vector<T> of_kind(const Effects& effects) {
   std::vector<T> found;
   for (const Effect& e : effects) {
-    if constexpr (std::is_same_v<T, SubmitJob> || std::is_same_v<T, CancelJob>) {
+    if constexpr (std::is_same_v<T, SubmitJob> || std::is_same_v<T, CancelJob> || std::is_same_v<T, MeasureHead> || std::is_same_v<T, ForgetJob>) {
       if (const auto* x = std::get_if<T>(&e)) found.push_back(*x);
     } else if (const auto* r = std::get_if<DeskRequest>(&e)) {
       if (const auto* x = std::get_if<T>(r)) found.push_back(*x);
@@ -69,8 +69,14 @@ inline AttentionMap map(int64_t step, int64_t layer, int64_t head) {
   m.step = step, m.layer = layer, m.head = head;
   m.grid_t = 3, m.grid_h = 4, m.grid_w = 4, m.query_block = m.key_block = 8, m.rows = m.cols = 6;
   for (int64_t q = 0; q < 6; ++q) {
-    for (int64_t k = 0; k < 6; ++k) m.mass.push_back(q == k ? 0.5f : 0.1f), m.kept.push_back(std::abs(q - k) < 2 ? 1.f : 0.f);
+    for (int64_t k = 0; k < 6; ++k) m.kept.push_back(std::abs(q - k) < 2 ? 1.f : 0.f);
   }
+  return m;
+}
+
+inline AttentionMap true_map(int64_t step, int64_t layer, int64_t head) {
+  AttentionMap m = map(step, layer, head);
+  for (int64_t i = 0; i < 36; ++i) m.mass.push_back(i % 7 == 0 ? 0.5f : 0.1f);
   return m;
 }
 

@@ -58,6 +58,8 @@ void controls(const Context& c, const AttentionTable* table) {
     ImGui::SameLine(0, em(0.25f));
   }
   ImGui::SameLine(0, em(1));
+  if (named_button("true-attention", nullptr, in.true_attention)) c.press("true-attention");
+  ImGui::SameLine(0, em(1));
   ImGui::BeginDisabled(!table);
   int step = int(in.step), last = table ? int(in.tables.rbegin()->first) : 0, first = table ? int(in.tables.begin()->first) : 0;
   std::string of = " of " + std::to_string(table ? std::max<int64_t>(table->steps, last) : 0);

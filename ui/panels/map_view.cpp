@@ -152,7 +152,8 @@ void map_view(const Context& c, ImVec2 size) {
     bool dense = table != in.tables.end() && !table->second.density.empty() &&
                  table->second.density[size_t(in.layer * table->second.heads + in.head)] >= 1;
     wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
-            dense ? "This head reads every key: there is no block to leave out." : "No block map of this head was captured.");
+            in.true_attention ? "The true attention of this head comes with the next step of a running job."
+            : dense           ? "This head reads every key: there is no block to leave out. \"True attention\" measures where it looks." : "No block map of this head was captured.");
     return;
   }
   const AttentionMap& m = *map;

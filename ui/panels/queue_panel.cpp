@@ -36,6 +36,7 @@ void running_row(const Context& c, const RunningJob& job) {
 void pending_row(const Context& c, const PendingJob& job, bool first, bool last) {
   ImGui::PushID(int(job.id));
   row_text(job.spec);
+  if (job.elsewhere) ImGui::TextDisabled("another program renders it");
   ImGui::BeginDisabled(first);
   if (ImGui::ArrowButton("##up", ImGuiDir_Up)) c.act(Move{job.id, -1});
   tip("sooner");

@@ -29,7 +29,8 @@ struct Form {
 
 struct PendingJob {
   uint64_t id = 0;
-  JobSpec spec;
+  JobSpec spec;            // its output is named as soon as the folder has been looked at
+  bool elsewhere = false;  // another worker was at it when its turn came
 };
 
 struct RunningJob {
@@ -75,7 +76,9 @@ enum class CellColour : uint8_t { density, recall, time };
 struct Inspector {
   std::map<int64_t, AttentionTable> tables;                            // by step
   std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> maps;  // by layer, head, step
+  std::map<std::tuple<int64_t, int64_t, int64_t>, AttentionMap> true_maps;  // likewise, those with mass
   size_t map_cells = 0;                                                // in all maps
+  bool true_attention = false;                                         // the chosen head is measured, its mass shown
   int64_t step = 0;                                                    // shown
   bool follow = true;                                                  // go on to each new step
   CellColour colour = CellColour::density;
@@ -116,8 +119,11 @@ struct AppState {
   uint64_t random = 1;  // state of the seed dice
 };
 
-// The map that stands for the shown step and the selected cell; null when there is none.
+// The map that stands for the shown step and the selected cell; null when there is none. True attention where it is wanted
+// and there; it is never older than a step.
 const AttentionMap* shown_map(const Inspector& inspector);
+// What the engine is to measure.
+MeasuredHead measured_head(const Inspector& inspector);
 // What a measured time belongs to: all that decides how long a step takes.
 std::string work_key(const JobSpec& spec);
 // Seconds the form's job will take, from what was measured before; negative = unknown.

@@ -49,13 +49,20 @@ void take_map(AppState& s, const AttentionMap& map) {
   size_t cells = map.mass.size() + map.kept.size();
   // Plans that change at every step of a long job would fill the memory: then only the newest stay.
   constexpr size_t kMostCells = size_t(64) << 20;
-  if (in.map_cells + cells > kMostCells) in.maps.clear(), in.map_cells = 0;
+  if (in.map_cells + cells > kMostCells) in.maps.clear(), in.true_maps.clear(), in.map_cells = 0;
   in.map_cells += cells;
-  in.maps[{map.layer, map.head, map.step}] = map;
+  (map.mass.empty() ? in.maps : in.true_maps)[{map.layer, map.head, map.step}] = map;
 }
+
+MeasuredHead measured_head(const Inspector& in) { return in.true_attention ? MeasuredHead{in.layer, in.head} : MeasuredHead{}; }
 
 const AttentionMap* shown_map(const Inspector& in) {
   const AttentionMap* best = nullptr;
+  // A job that measures while a step runs shows the step before it.
+  for (int64_t step = in.step; in.true_attention && step >= in.step - 1; --step) {
+    auto found = in.true_maps.find({in.layer, in.head, step});
+    if (found != in.true_maps.end()) return &found->second;
+  }
   for (int64_t head : {in.head, int64_t(-1)}) {
     auto after = in.maps.upper_bound({in.layer, head, in.step});
     if (after == in.maps.begin()) continue;

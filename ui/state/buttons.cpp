@@ -25,6 +25,7 @@ constexpr Button kButtons[] = {
     {"restore", "Restore settings", "settings of the shown clip into the form", {'R', true}, {}, true},
     {"save-plan", "Save plan", "write the pins as a plan file", {'S', true, true}, {}, true},
     {"clear-pins", "Clear pins", "forget the pins", {}, {}, false},
+    {"true-attention", "True attention", "measure what the chosen head really reads while a job runs", {'A', true, true}, {}, true},
     {"previous-step", "Previous step", "attention of the step before", {Chord::left, true}, {}, false},
     {"next-step", "Next step", "attention of the next step", {Chord::right, true}, {}, false},
     {"layer-up", "Layer up", "cell above", {Chord::up, true}, {}, false},

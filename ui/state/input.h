@@ -98,23 +98,38 @@ using Action = std::variant<SetField, SetMethod, SetParameter, SetAspect, Press,
 struct Submitted {
   uint64_t id = 0, request = 0;
 };
+// Instead of it: another worker has rendered the job, or is at it.
+struct DoneElsewhere {
+  uint64_t id = 0;
+};
+struct TakenElsewhere {
+  uint64_t id = 0;
+};
+struct LookAgain {};  // at jobs that others were at
 struct Elapsed {
   double seconds = 0;
 };
 struct FocusTaken {};  // the panel that was opened has the keyboard now
 
-using Input = std::variant<Action, Event, DeskAnswer, Submitted, Elapsed, FocusTaken>;
+using Input = std::variant<Action, Event, DeskAnswer, Submitted, DoneElsewhere, TakenElsewhere, LookAgain, Elapsed, FocusTaken>;
 
 // --- what is to be done outside ---
 struct SubmitJob {
   uint64_t id = 0;
   JobSpec spec;
-};  // answered by Submitted
+};  // answered by Submitted, DoneElsewhere or TakenElsewhere
 struct CancelJob {
   uint64_t request = 0;
 };
 
-using Effect = std::variant<SubmitJob, CancelJob, DeskRequest>;
+struct ForgetJob {
+  std::string output;
+};  // nobody will resume it
+struct MeasureHead {
+  MeasuredHead head;
+};
+
+using Effect = std::variant<SubmitJob, CancelJob, ForgetJob, MeasureHead, DeskRequest>;
 using Effects = std::vector<Effect>;
 
 }  // namespace zt::ui

@@ -34,8 +34,32 @@ std::vector<PendingJob>::iterator find_pending(AppState& s, uint64_t id) {
   return std::find_if(s.queue.pending.begin(), s.queue.pending.end(), [&](const PendingJob& p) { return p.id == id; });
 }
 
+bool known(const AppState& s, const std::string& output) {
+  const Queue& q = s.queue;
+  if (q.running && q.running->spec.output == output) return true;
+  return std::any_of(q.pending.begin(), q.pending.end(), [&](const PendingJob& p) { return p.spec.output == output; }) ||
+         std::any_of(q.finished.begin(), q.finished.end(), [&](const FinishedJob& f) { return f.result.spec.output == output; });
+}
+
 // The name of a report that follows from its clip's, which is given when the job starts.
 constexpr const char* kBesideTheClip = "beside the clip";
+
+// Waiting jobs get their names once it is known which are free, so that whoever takes the job makes the same files.
+void name_job(AppState& s, JobSpec& spec) {
+  if (!s.gallery.listed) return;
+  // A window that is closed, or falls, leaves a checkpoint; the next start goes on from it.
+  constexpr int64_t kCheckpointSteps = 5;
+  if (spec.output.empty()) spec.output = new_output(s, spec);
+  if (spec.report == kBesideTheClip) spec.report = spec.output.substr(0, spec.output.rfind('.')) + ".report.json";
+  if (spec.checkpoint_every == 0) spec.checkpoint_every = kCheckpointSteps;
+  spec.resume = true;
+}
+
+void show_new_clip(AppState& s, const std::string& path, const JobSpec& spec, Effects& effects) {
+  s.gallery.clips.insert(s.gallery.clips.begin(), ClipEntry{path, spec, nullptr});
+  effects.push_back(DeskRequest(LoadClip{path, 0}));
+  say(s, Notice::Kind::info, "done: " + path);
+}
 
 void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& effects) {
   s.queue.finished.push_back({request, r});
@@ -43,6 +67,9 @@ void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& eff
   std::string key = work_key(r.spec);
   if (s.queue.running && s.queue.running->request == request) {
     key = work_key(s.queue.running->spec);
+    // Only a closed window goes on with a stopped job.
+    if (s.queue.running->cancelling && r.code == ExitCode::interrupted)
+      effects.push_back(ForgetJob{s.queue.running->spec.output});
     s.queue.running.reset();
   }
   if (r.code == ExitCode::interrupted) return say(s, Notice::Kind::info, "cancelled");
@@ -53,9 +80,7 @@ void take_result(AppState& s, uint64_t request, const JobResult& r, Effects& eff
   if (denoising != r.seconds.end() && r.spec.steps > 0) s.step_seconds[key] = denoising->second / double(r.spec.steps);
   if (decoding != r.seconds.end()) s.step_seconds[key + " decode"] = decoding->second;
   if (r.files.empty()) return;
-  s.gallery.clips.insert(s.gallery.clips.begin(), ClipEntry{r.files.back(), r.spec, nullptr});
-  effects.push_back(DeskRequest(LoadClip{r.files.back(), 0}));
-  say(s, Notice::Kind::info, "done: " + r.files.back());
+  show_new_clip(s, r.files.back(), r.spec, effects);
 }
 
 }  // namespace
@@ -89,12 +114,14 @@ Effects render(AppState& s) {
   auto edited = find_pending(s, s.form.editing);
   if (s.form.editing && edited != s.queue.pending.end()) {
     job.id = edited->id, job.spec.output = edited->spec.output;
+    name_job(s, job.spec);
     *edited = std::move(job);
     s.form.editing = 0;
     return say(s, Notice::Kind::info, "the waiting job is changed"), effects;
   }
   s.form.editing = 0;
   job.id = s.queue.next_id++;
+  name_job(s, job.spec);
   s.queue.pending.push_back(std::move(job));
   if (s.queue.running) say(s, Notice::Kind::info, std::to_string(s.queue.pending.size()) + " waiting");
   for (Effect& e : start_next(s)) effects.push_back(std::move(e));
@@ -102,18 +129,14 @@ Effects render(AppState& s) {
 }
 
 Effects start_next(AppState& s) {
-  if (s.queue.running || s.queue.pending.empty() || !s.gallery.listed) return {};
-  PendingJob job = std::move(s.queue.pending.front());
-  s.queue.pending.erase(s.queue.pending.begin());
-  if (job.spec.output.empty()) job.spec.output = new_output(s, job.spec);
-  if (job.spec.report == kBesideTheClip) job.spec.report = job.spec.output.substr(0, job.spec.output.rfind('.')) + ".report.json";
-  // A window that is closed, or falls, leaves a checkpoint; the next start goes on from it.
-  constexpr int64_t kCheckpointSteps = 5;
-  if (job.spec.checkpoint_every == 0) job.spec.checkpoint_every = kCheckpointSteps;
-  job.spec.resume = true;
+  auto next = std::find_if(s.queue.pending.begin(), s.queue.pending.end(), [](const PendingJob& p) { return !p.elsewhere; });
+  if (s.queue.running || next == s.queue.pending.end() || !s.gallery.listed) return {};
+  PendingJob job = std::move(*next);
+  s.queue.pending.erase(next);
   s.queue.running = RunningJob{};
   s.queue.running->id = job.id, s.queue.running->spec = job.spec;
-  s.inspector.tables.clear(), s.inspector.maps.clear(), s.inspector.map_cells = 0;
+  s.inspector.tables.clear(), s.inspector.maps.clear(), s.inspector.true_maps.clear();
+  s.inspector.map_cells = 0;
   s.inspector.follow = true, s.inspector.sample = false;
   s.viewer.live = nullptr, s.viewer.live_step = 0;
   if (!s.viewer.comparing) s.viewer.show_live = true;
@@ -127,9 +150,13 @@ Effects cancel(AppState& s, uint64_t id) {
     if (s.queue.running->request) return {CancelJob{s.queue.running->request}};
     return {};  // asked for as soon as the engine has given its number
   }
-  if (auto job = find_pending(s, id); job != s.queue.pending.end()) s.queue.pending.erase(job);
+  Effects effects;
+  if (auto job = find_pending(s, id); job != s.queue.pending.end()) {
+    if (!job->spec.output.empty()) effects.push_back(ForgetJob{job->spec.output});
+    s.queue.pending.erase(job);
+  }
   if (s.form.editing == id) s.form.editing = 0;
-  return {};
+  return effects;
 }
 
 void move_job(AppState& s, const Move& action) {
@@ -153,8 +180,43 @@ void duplicate_job(AppState& s, uint64_t id) {
     return;
   }
   copy.id = s.queue.next_id++;
-  copy.spec.output.clear();
+  copy.spec.output.clear(), copy.elsewhere = false;
+  if (!copy.spec.report.empty()) copy.spec.report = kBesideTheClip;
+  name_job(s, copy.spec);
   s.queue.pending.insert(job == s.queue.pending.end() ? job : job + 1, std::move(copy));
+}
+
+void take_waiting(AppState& s, const std::vector<JobSpec>& jobs) {
+  std::vector<PendingJob> older;
+  for (const JobSpec& spec : jobs) {
+    note_clip_name(s, spec.output);
+    if (!known(s, spec.output)) older.push_back({s.queue.next_id++, spec});
+  }
+  s.queue.pending.insert(s.queue.pending.begin(), older.begin(), older.end());
+  for (PendingJob& job : s.queue.pending) name_job(s, job.spec);
+}
+
+Effects take_done_elsewhere(AppState& s, uint64_t id) {
+  if (!s.queue.running || s.queue.running->id != id) return {};
+  JobSpec spec = std::move(s.queue.running->spec);
+  s.queue.running.reset();
+  Effects effects;
+  show_new_clip(s, spec.output, spec, effects);
+  for (Effect& e : start_next(s)) effects.push_back(std::move(e));
+  return effects;
+}
+
+Effects take_taken_elsewhere(AppState& s, uint64_t id) {
+  if (!s.queue.running || s.queue.running->id != id) return {};
+  PendingJob job{id, std::move(s.queue.running->spec), true};
+  s.queue.running.reset();
+  s.queue.pending.push_back(std::move(job));
+  return start_next(s);
+}
+
+Effects look_again(AppState& s) {
+  for (PendingJob& p : s.queue.pending) p.elsewhere = false;
+  return start_next(s);
 }
 
 Effects edit_job(AppState& s, uint64_t id) {

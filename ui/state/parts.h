@@ -19,6 +19,11 @@ void take_defaults(AppState& state, const ModelDescribed& answer);
 // jobs.cpp
 Effects render(AppState& state);
 Effects start_next(AppState& state);
+// The folder's queue file: jobs of an earlier start, or of another program.
+void take_waiting(AppState& state, const std::vector<JobSpec>& jobs);
+Effects take_done_elsewhere(AppState& state, uint64_t id);
+Effects take_taken_elsewhere(AppState& state, uint64_t id);
+Effects look_again(AppState& state);
 // "a-cat-0007.mp4": new names go on from 8.
 void note_clip_name(AppState& state, const std::string& path);
 Effects cancel(AppState& state, uint64_t id);

@@ -119,6 +119,7 @@ Effects press(AppState& s, std::string_view name) {
   if (name == "restore") return v.a_path.empty() ? Effects() : Effects{DeskRequest(ReadSettings{v.a_path})};
   if (name == "save-plan") return save_plan(s, s.form.plan_path);
   if (name == "clear-pins") s.form.pins.clear();
+  if (name == "true-attention") in.true_attention = !in.true_attention;
   if (name == "previous-step") step_by(s, -1);
   if (name == "next-step") step_by(s, 1);
   if (name == "layer-up") pick_cell(s, in.layer - 1, in.head);
@@ -159,6 +160,7 @@ struct AnswerReducer {
       note_clip_name(s, c.path);
       effects.push_back(DeskRequest(LoadThumbnail{c.path}));
     }
+    take_waiting(s, a.waiting);
     for (Effect& e : start_next(s)) effects.push_back(std::move(e));
     return effects;
   }
@@ -187,6 +189,9 @@ struct InputReducer {
   Effects operator()(const Event& e) const { return take_event(s, e); }
   Effects operator()(const DeskAnswer& a) const { return std::visit(AnswerReducer{s}, a); }
   Effects operator()(const Submitted& a) const { return take_submitted(s, a); }
+  Effects operator()(const DoneElsewhere& a) const { return take_done_elsewhere(s, a.id); }
+  Effects operator()(const TakenElsewhere& a) const { return take_taken_elsewhere(s, a.id); }
+  Effects operator()(const LookAgain&) const { return look_again(s); }
   Effects operator()(const Elapsed& a) const { return let_pass(s, a.seconds), Effects(); }
   Effects operator()(const FocusTaken&) const { return s.focus_changed = false, Effects(); }
 };
@@ -195,7 +200,13 @@ struct InputReducer {
 
 void say(AppState& s, Notice::Kind kind, std::string text) { s.notice = {kind, std::move(text)}; }
 
-Effects reduce(AppState& s, const Input& input) { return std::visit(InputReducer{s}, input); }
+Effects reduce(AppState& s, const Input& input) {
+  MeasuredHead before = measured_head(s.inspector);
+  Effects effects = std::visit(InputReducer{s}, input);
+  MeasuredHead after = measured_head(s.inspector);
+  if (!(after == before)) effects.push_back(MeasureHead{after});
+  return effects;
+}
 
 AppState initial_state(std::vector<MethodInfo> methods, const WindowState& kept, uint64_t random) {
   AppState s;
@@ -206,10 +217,6 @@ AppState initial_state(std::vector<MethodInfo> methods, const WindowState& kept,
   s.form.seed_locked = kept.seed_locked;
   s.light = kept.light, s.inspector_open = kept.inspector, s.text_scale = kept.text_scale;
   s.output_folder = kept.output_folder, s.recent_models = kept.recent_models, s.step_seconds = kept.step_seconds;
-  for (const JobSpec& spec : kept.pending) {
-    note_clip_name(s, spec.output);
-    s.queue.pending.push_back({s.queue.next_id++, spec});
-  }
   s.random = random;
   return s;
 }
@@ -226,9 +233,17 @@ WindowState kept_state(const AppState& s, int width, int height) {
   kept.light = s.light, kept.seed_locked = s.form.seed_locked, kept.inspector = s.inspector_open, kept.text_scale = s.text_scale;
   kept.output_folder = s.output_folder, kept.form = s.form.spec, kept.recent_models = s.recent_models;
   kept.step_seconds = s.step_seconds;
+  return kept;
+}
+
+std::map<std::string, std::vector<JobSpec>> kept_queue(const AppState& s) {
+  std::map<std::string, std::vector<JobSpec>> kept;
+  auto keep = [&](const JobSpec& spec) {
+    if (!spec.output.empty()) kept[spec.output.substr(0, spec.output.rfind('/'))].push_back(spec);
+  };
   // The running job is stopped by closing: it is the first to run again.
-  if (s.queue.running) kept.pending.push_back(s.queue.running->spec);
-  for (const PendingJob& p : s.queue.pending) kept.pending.push_back(p.spec);
+  if (s.queue.running && !s.queue.running->cancelling) keep(s.queue.running->spec);
+  for (const PendingJob& p : s.queue.pending) keep(p.spec);
   return kept;
 }
 

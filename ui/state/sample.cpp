@@ -48,7 +48,7 @@ void show_sample(AppState& state) {
   take_map(state, sample_map(4, 5));
   pick_cell(state, 4, 5);
   state.inspector.query = 36;
-  state.inspector.sample = true;
+  state.inspector.sample = state.inspector.true_attention = true;
 }
 
 }  // namespace zt::ui

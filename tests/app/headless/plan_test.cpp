@@ -5,6 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/analysis/heat_map.h"
+#include "app/analysis/plan_picture.h"
+#include "app/media/clip_reader.h"
+#include "model/policy/policy.h"
 #include "tests/app/headless/program.h"
 
 namespace zt {
@@ -88,6 +91,62 @@ TEST(PlanCommand, Refuses) {
   says({"--attn", "dense", "--grid", "2x96x96", "--mask", "m.npy", "--token-mask", "t.npy"}, "16384");
   says({"--attn", "dense", "--grid", "1x2x3", "--mask", "m.npy", "--png", "m.npy"}, "two outputs");
   says({"--attn", "dense", "--grid", "1x2x3", "--mask", "none/m.npy"}, "none");
+}
+
+PlanPtr planned(const std::string& attn, const Grid& grid) {
+  auto policy = make_policy(attn);
+  EXPECT_TRUE(policy.ok()) << policy.status().message();
+  auto plan = static_plan(**policy, grid, 1, {});
+  EXPECT_TRUE(plan.ok()) << plan.status().message();
+  return *plan;
+}
+
+// 4 frames of 256 tokens in blocks of 64: four rows of the map a frame.
+TEST(PlanCommand, DrawsItsPictureAsInspectDoes) {
+  TempFolder dir;
+  std::string attn = "radial:decay=0.2,block=64";
+  Finished f = run(dir, {"plan", "--attn", attn, "--grid", "4x16x16", "--png", "p.png"});
+  ASSERT_EQ(f.code, 0) << f.err;
+  Grid grid{4, 16, 16};
+  PlanPtr plan = planned(attn, grid);
+  std::vector<float> kept;
+  for (uint8_t on : plan->block_map(0)) kept.push_back(on);
+  MapDrawing map;
+  map.title = fmt::format("density {:.3f}: {}", plan->density(), attn), map.rows = map.cols = 16;
+  map.frame_rows = map.frame_cols = 4, map.values = kept;
+  Picture wanted = draw_map(map);
+  auto reader = ClipReader::open(dir.path() + "/p.png");
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  ASSERT_EQ((*reader)->info().width, wanted.width);
+  ASSERT_EQ((*reader)->info().height, wanted.height);
+  std::vector<uint8_t> seen(wanted.rgb.size());
+  auto more = (*reader)->next(seen.data());
+  ASSERT_TRUE(more.ok() && *more);
+  EXPECT_EQ(seen, wanted.rgb);
+  map.frame_rows = map.frame_cols = 0;
+  EXPECT_NE(draw_map(map).rgb, wanted.rgb) << "borders are drawn";
+}
+
+// Where blocks mix frames, or tokens are moved, a border would say something that is not so.
+TEST(PlanPicture, HasBordersOnlyWhereFramesAreStretchesOfBlocks) {
+  Grid grid{4, 8, 8};
+  for (const char* attn : {"radial:decay=0.2,block=128", "window:window=3x3x3,tile=2x4x4"}) {
+    PlanPtr plan = planned(attn, grid);
+    int64_t n = plan->parts().q.count();
+    std::vector<float> kept = plan->raster(-1, n, n);
+    MapDrawing map;
+    map.title = "t", map.rows = map.cols = n, map.values = kept;
+    EXPECT_EQ(draw_plan(*plan, grid, "t").rgb, draw_map(map).rgb) << attn;
+  }
+}
+
+// 1200 blocks of a frame each: more than are drawn one by one; an uneven end: blocks are no longer alike.
+TEST(PlanPicture, OfManyOrUnevenBlocks) {
+  for (const Grid& grid : {Grid{1200, 8, 8}, Grid{3, 5, 7}}) {
+    Picture p = draw_plan(*planned("radial:decay=0.2,block=64", grid), grid, "t");
+    EXPECT_GT(p.width, 512 / 2);
+    EXPECT_EQ(int64_t(p.rgb.size()), p.width * p.height * 3);
+  }
 }
 
 TEST(HeatMap, EndsOfTheScale) {

@@ -12,7 +12,10 @@
 #include "app/engine/latent_colours.h"
 #include "app/engine/process.h"
 #include "app/engine/runners.h"
+#include "app/engine/work_queue.h"
 #include "app/session/job_text.h"
+#include "app/session/queue_text.h"
+#include "tests/app/headless/program.h"
 #include "tests/app/temp_folder.h"
 #include "tests/ui/states.h"
 
@@ -110,13 +113,15 @@ TEST_F(DeskTest, AModelBringsItsPreset) {
 
 TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   struct Seen {
-    int64_t previews = 0, tables = 0, maps = 0;
+    int64_t previews = 0, tables = 0, maps = 0, masses = 0;
     JobResult result;
   };
-  auto run = [&](bool watched, const std::string& name) {
+  auto run = [&](bool watched, const std::string& name, MeasuredHead head = {}) {
     auto machine = Machine::make();
     Engine engine(make_render_runner(std::make_shared<ModelHost>(std::move(*machine), places)), {}, watched);
-    Command command;
+    Command measure, command;
+    measure.kind = Command::Kind::measure, measure.measured = head;
+    EXPECT_EQ(engine.post(std::move(measure)), 0u);
     command.spec.prompt = "a red balloon", command.spec.size = {32, 32}, command.spec.frames = 33, command.spec.steps = 3;
     command.spec.output = folder / name, command.spec.attn = "radial:block=64";
     engine.post(std::move(command));
@@ -139,6 +144,19 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
         EXPECT_EQ(t->time_ms.size(), t->density.size());
       }
       if (const auto* m = std::get_if<AttentionMap>(&e->payload)) {
+        if (!m->mass.empty()) {
+          ++seen.masses;
+          EXPECT_EQ((MeasuredHead{m->layer, m->head}), head);
+          EXPECT_EQ(m->step, seen.masses);
+          EXPECT_EQ(m->kept.size(), m->mass.size());
+          if (m->mass.size() != size_t(m->rows * m->cols)) break;
+          // bf16 attention rounds each block's sum; the bound is the one `inspect` promises.
+          for (int64_t row = 0; row < m->rows; ++row) {
+            auto at = m->mass.begin() + row * m->cols;
+            EXPECT_NEAR(std::accumulate(at, at + m->cols, 0.), 1, 1e-3);
+          }
+          continue;
+        }
         ++seen.maps;
         EXPECT_EQ(m->kept.size(), size_t(m->rows * m->cols));
         EXPECT_LT(m->layer, 6);
@@ -158,11 +176,16 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   EXPECT_EQ(watched.tables, 3);
   EXPECT_EQ(watched.maps, 6) << "a plan that does not change is sent once for each layer";
   EXPECT_EQ(alone.previews + alone.tables + alone.maps, 0);
-  // Watching changes no pixel.
+  EXPECT_EQ(watched.masses + alone.masses, 0) << "nobody asked for them";
+  Seen measured = run(true, "m.mp4", {2, 1});
+  EXPECT_EQ(measured.masses, 3) << "one a step";
+  EXPECT_EQ(measured.maps, 6);
+  // Watching and measuring change no pixel.
   EXPECT_EQ(zt::testing::read_all(folder / "w.mp4"), zt::testing::read_all(folder / "a.mp4"));
+  EXPECT_EQ(zt::testing::read_all(folder / "m.mp4"), zt::testing::read_all(folder / "a.mp4"));
   zt::testing::write_all(folder / "foreign.mp4", "not a clip");
   ClipsListed list = ask<ClipsListed>(ListClips{folder.path()});
-  EXPECT_EQ(list.clips.size(), 2u);
+  EXPECT_EQ(list.clips.size(), 3u);
   EXPECT_NE(ask<ThumbnailLoaded>(LoadThumbnail{folder / "w.mp4"}).thumbnail, nullptr);
   EXPECT_EQ(ask<ThumbnailLoaded>(LoadThumbnail{folder / "foreign.mp4"}).thumbnail, nullptr);
 }
@@ -221,6 +244,88 @@ TEST_F(DeskTest, LatentsAsColoursResembleThePicture) {
     }
   }
   EXPECT_LT(error, 0.5 * spread) << "R2 " << 1 - error / spread;
+}
+
+// What waits in the window is a batch: the same file, the same jobs, each rendered once.
+TEST_F(DeskTest, TheQueueOfTheWindowIsABatch) {
+  ui::AppState s = ui::testing::fresh_state();
+  reduce(s, ui::Action(ui::SetOutputFolder{folder.path()}));
+  reduce(s, DeskAnswer(ask<ClipsListed>(ListClips{folder.path()})));
+  for (auto [field, value] : {std::pair("size", "32x32"), {"frames", "5"}, {"steps", "2"}, {"cfg_scale", "1"}})
+    reduce(s, ui::Action(ui::SetField{field, value}));
+  for (const char* prompt : {"one \"quoted\" {seed}", "two\x7f", "three"}) {
+    reduce(s, ui::Action(ui::SetField{"prompt", prompt}));
+    reduce(s, ui::Action(ui::Press{"render"}));
+  }
+  auto queue = kept_queue(s);
+  ASSERT_EQ(queue.size(), 1u);
+  const std::vector<JobSpec>& jobs = queue[folder.path()];
+  ASSERT_EQ(jobs.size(), 3u);
+  ASSERT_TRUE(write_queue(folder.path(), jobs).ok());
+  EXPECT_EQ(ask<ClipsListed>(ListClips{folder.path()}).waiting, jobs) << "a restart finds them as they were";
+
+  // Half of it by another program, the rest is still there.
+  TempFolder elsewhere;
+  auto batch = [&](const std::string& shard) {
+    return zt::testing::run(elsewhere, {"batch", queue_path(folder.path()), "--shard", shard, "--progress", "none"});
+  };
+  auto first = batch("0/2");
+  ASSERT_EQ(first.code, 0) << first.err;
+  ClipsListed list = ask<ClipsListed>(ListClips{folder.path()});
+  EXPECT_EQ(list.clips.size(), 2u);
+  EXPECT_EQ(list.waiting, std::vector<JobSpec>{jobs[1]});
+
+  auto machine = Machine::make();
+  std::optional<Claim> claim;
+  Isa isa = (*machine)->ctx.isa;
+  EXPECT_EQ(take_turn(jobs[0], places, isa, claim), Turn::done);
+  EXPECT_FALSE(claim);
+  ASSERT_EQ(take_turn(jobs[1], places, isa, claim), Turn::ours);
+  ASSERT_TRUE(claim);
+  std::optional<Claim> second;
+  EXPECT_EQ(take_turn(jobs[1], places, isa, second), Turn::elsewhere);
+  claim.reset();
+
+  // The window's own engine finishes the last one; the batch has nothing left to do.
+  Engine engine(make_render_runner(std::make_shared<ModelHost>(std::move(*machine), places)));
+  Command command;
+  command.spec = jobs[1];
+  engine.post(std::move(command));
+  std::string error = "no result";
+  for (auto deadline = std::chrono::steady_clock::now() + 120s; std::chrono::steady_clock::now() < deadline;) {
+    auto e = engine.poll();
+    const auto* r = e ? std::get_if<JobResult>(&e->payload) : nullptr;
+    if (r) error = r->error;
+    if (r) break;
+    if (!e) std::this_thread::sleep_for(1ms);
+  }
+  ASSERT_EQ(error, "");
+  EXPECT_TRUE(ask<ClipsListed>(ListClips{folder.path()}).waiting.empty());
+  auto written = std::filesystem::last_write_time(jobs[1].output);
+  auto last = batch("0/1");
+  EXPECT_EQ(last.code, 0) << last.err;
+  EXPECT_EQ(std::filesystem::last_write_time(jobs[1].output), written);
+  ASSERT_TRUE(write_queue(folder.path(), {}).ok());
+  EXPECT_FALSE(folder.entries().count("queue.toml"));
+}
+
+TEST_F(DeskTest, AQueueThatCannotBeReadIsPutAside) {
+  zt::testing::write_all(folder / "queue.toml", "[[job]]\nsteps = \"many\"\n");
+  ClipsListed list = ask<ClipsListed>(ListClips{folder.path()});
+  EXPECT_THAT(list.problem, HasSubstr("queue.toml.damaged now"));
+  EXPECT_TRUE(list.waiting.empty());
+  EXPECT_EQ(folder.entries(), std::set<std::string>{"queue.toml.damaged"});
+}
+
+TEST(QueueText, SaysHowManyJobsFit) {
+  JobSpec spec;
+  spec.prompt = std::string(100000, 'x');
+  std::vector<JobSpec> jobs(20, spec);
+  for (size_t i = 0; i < jobs.size(); ++i) jobs[i].output = "/clips/" + std::to_string(i) + ".mp4";
+  size_t written = 0;
+  std::string text = queue_text(jobs, "/clips", written);
+  EXPECT_EQ(written, 10u);  // of 100 kB in 1 MiB
+  EXPECT_LE(text.size(), kMaxTextBytes);
 }
 
 // Jobs end as fast as they can be posted: the window sees every result, in order.

@@ -88,6 +88,8 @@ void fill(AppState& s) {
   reduce(s, Event{1, Preview{7, grey_clip(16, 16, 3)}});
   reduce(s, Event{1, table(7, 6, 5)});
   reduce(s, Event{1, map(7, 2, 3)});
+  reduce(s, Event{1, true_map(7, 2, 3)});
+  reduce(s, Action(Press{"true-attention"}));
   reduce(s, Action(PickCell{2, 3}));
   reduce(s, Action(PickQuery{1}));
   reduce(s, Action(SetMethod{"radial"}));
@@ -291,7 +293,7 @@ TEST(Panels, RandomUseBreaksNothing) {
         if (pick(20) == 0) stage.platform.resize(1 + pick(2000), 1 + pick(1200));
         break;
       case 5: reduce(stage.state, Event{1, table(pick(40), 1 + pick(8), 1 + pick(8))}); break;
-      case 6: reduce(stage.state, Event{1, map(pick(40), pick(8), pick(8) - 1)}); break;
+      case 6: reduce(stage.state, Event{1, (pick(2) ? map : true_map)(pick(40), pick(8), pick(8) - 1)}); break;
       case 7: reduce(stage.state, stepped(1, pick(20), 20)); break;
     }
     stage.frame();

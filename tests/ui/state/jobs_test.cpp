@@ -84,6 +84,46 @@ TEST(Jobs, CancelReachesTheEngineEvenBeforeItHasAnswered) {
   EXPECT_NE(s.notice.kind, Notice::Kind::error);
 }
 
+TEST(Jobs, ACancelledOneIsForgottenUnlessTheWindowCloses) {
+  AppState s = fresh_state();
+  std::string output = of_kind<SubmitJob>(render(s))[0].spec.output;
+  render(s);
+  reduce(s, Action(Press{"cancel"}));
+  EXPECT_EQ(kept_queue(s)["/clips"].size(), 1u) << "the one that waits";
+  auto forgotten = of_kind<ForgetJob>(reduce(s, finished(1, ExitCode::interrupted, "cancelled")));
+  ASSERT_EQ(forgotten.size(), 1u);
+  EXPECT_EQ(forgotten[0].output, output);
+  reduce(s, Submitted{2, 2});
+  EXPECT_TRUE(of_kind<ForgetJob>(reduce(s, finished(2, ExitCode::interrupted, "stopped"))).empty()) << "nobody cancelled it";
+  render(s);
+  render(s);
+  EXPECT_EQ(of_kind<ForgetJob>(reduce(s, Action(Cancel{4}))).size(), 1u) << "it may have run in an earlier window";
+}
+
+TEST(Jobs, WhatOthersRenderIsNotRenderedAgain) {
+  AppState s = fresh_state();
+  reduce(s, Action(Press{"render"}));
+  for (int i = 0; i < 2; ++i) render(s);
+  ASSERT_EQ(s.queue.running->id, 1u);
+  auto next = of_kind<SubmitJob>(reduce(s, TakenElsewhere{1}));
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].id, 2u);
+  ASSERT_EQ(s.queue.pending.size(), 2u);
+  EXPECT_TRUE(s.queue.pending[1].elsewhere);
+  EXPECT_EQ(kept_queue(s)["/clips"].size(), 3u) << "the other may fail yet";
+  Effects effects = reduce(s, DoneElsewhere{2});
+  EXPECT_EQ(of_kind<LoadClip>(effects).size(), 1u);
+  ASSERT_EQ(of_kind<SubmitJob>(effects).size(), 1u);
+  reduce(s, Submitted{3, 3});
+  EXPECT_TRUE(of_kind<SubmitJob>(reduce(s, finished(3))).empty()) << "only the one elsewhere is left";
+  next = of_kind<SubmitJob>(reduce(s, LookAgain{}));
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].id, 1u);
+  reduce(s, DoneElsewhere{1});
+  EXPECT_FALSE(busy(s));
+  EXPECT_TRUE(kept_queue(s).empty());
+}
+
 TEST(Jobs, TenThousandResultsAndNoneIsDropped) {
   AppState s = fresh_state();
   constexpr uint64_t kJobs = 10000;
@@ -162,7 +202,7 @@ TEST(Jobs, ClosingAsksOnlyWhileOneRunsAndKeepsTheQueue) {
   reduce(s, Action(AskToClose{}));
   reduce(s, Action(AnswerClose{true}));
   EXPECT_TRUE(s.quit);
-  EXPECT_EQ(kept_state(s, 800, 600).pending.size(), 2u);
+  EXPECT_EQ(kept_queue(s)["/clips"].size(), 2u);
 }
 
 TEST(WindowState, SurvivesARestart) {
@@ -177,15 +217,25 @@ TEST(WindowState, SurvivesARestart) {
   AppState again = initial_state(method_infos(), read, 1);
   EXPECT_EQ(again.form.spec, s.form.spec);
   EXPECT_TRUE(again.light);
-  EXPECT_EQ(again.queue.pending.size(), 2u);
   EXPECT_EQ(read.width, 1000);
-  auto started = of_kind<SubmitJob>((opening_effects(again), reduce(again, DeskAnswer(ClipsListed{"/clips", {}, ""}))));
-  EXPECT_EQ(started.size(), 1u) << "the queue goes on";
+  opening_effects(again);
+  reduce(again, Action(SetField{"prompt", "added before the folder was read"}));
+  EXPECT_TRUE(of_kind<SubmitJob>(render(again)).empty());
+  auto waiting = kept_queue(s)["/clips"];
+  ASSERT_EQ(waiting.size(), 2u);
+  auto started = of_kind<SubmitJob>(reduce(again, DeskAnswer(ClipsListed{"/clips", {}, "", waiting})));
+  ASSERT_EQ(started.size(), 1u) << "the queue goes on";
+  EXPECT_EQ(started[0].spec, waiting[0]) << "to the same files, from its checkpoint";
+  EXPECT_EQ(again.queue.pending.size(), 2u);
+  EXPECT_EQ(again.queue.pending[0].spec, waiting[1]);
+  EXPECT_THAT(again.queue.pending[1].spec.output, HasSubstr("0003.mp4"));
+  reduce(again, DeskAnswer(ClipsListed{"/clips", {}, "", waiting}));
+  EXPECT_EQ(again.queue.pending.size(), 2u) << "a second look finds no new ones";
 }
 
 TEST(WindowState, DamagedTextLeavesTheDefaults) {
   for (const char* text :
-       {"", "{", "[]", "{\"width\": \"wide\"}", "{\"form\": 3}", "{\"form\": {\"steps\": \"x\"}}", "{\"pending\": [1]}"}) {
+       {"", "{", "[]", "{\"width\": \"wide\"}", "{\"form\": 3}", "{\"form\": {\"steps\": \"x\"}}"}) {
     WindowState state;
     EXPECT_NE(read_window_state(text, state), "") << text;
     EXPECT_EQ(state.form, JobSpec()) << text;

@@ -140,7 +140,9 @@ TEST(Inspector, TablesThatDoNotFitThemselvesAreNotTaken) {
   wrong = table(1, 0, 0);
   reduce(s, Event{1, wrong});
   AttentionMap map_wrong = map(1, 0, 0);
-  map_wrong.mass.resize(3);
+  map_wrong.kept.resize(3);
+  reduce(s, Event{1, map_wrong});
+  map_wrong = true_map(1, 0, 0), map_wrong.mass.resize(3);
   reduce(s, Event{1, map_wrong});
   map_wrong = map(1, 0, 0), map_wrong.key_block = 0;
   reduce(s, Event{1, map_wrong});
@@ -148,6 +150,33 @@ TEST(Inspector, TablesThatDoNotFitThemselvesAreNotTaken) {
   reduce(s, Event{1, map_wrong});
   EXPECT_TRUE(s.inspector.tables.empty());
   EXPECT_TRUE(s.inspector.maps.empty());
+  EXPECT_TRUE(s.inspector.true_maps.empty());
+}
+
+TEST(Inspector, TrueAttentionIsMeasuredForTheChosenHeadOnly) {
+  AppState s = fresh_state();
+  render(s);
+  for (int64_t step = 1; step <= 4; ++step) reduce(s, Event{1, table(step, 4, 2)});
+  reduce(s, Event{1, map(1, 2, 1)});
+  reduce(s, Event{1, true_map(2, 2, 1)});
+  EXPECT_TRUE(of_kind<MeasureHead>(reduce(s, Action(PickCell{2, 1}))).empty()) << "off until it is asked for";
+  reduce(s, Action(PickStep{2}));
+  EXPECT_TRUE(shown_map(s.inspector)->mass.empty());
+  auto asked = of_kind<MeasureHead>(reduce(s, Action(Press{"true-attention"})));
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].head, (MeasuredHead{2, 1}));
+  EXPECT_FALSE(shown_map(s.inspector)->mass.empty());
+  reduce(s, Action(PickStep{3}));
+  EXPECT_EQ(shown_map(s.inspector)->step, 2) << "the one of the step before";
+  reduce(s, Action(PickStep{4}));
+  EXPECT_EQ(shown_map(s.inspector)->step, 1) << "mass of two steps ago is not true any more; the plan is";
+  EXPECT_TRUE(of_kind<MeasureHead>(reduce(s, Action(PickQuery{1}))).empty());
+  asked = of_kind<MeasureHead>(reduce(s, Action(Press{"head-left"})));
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].head, (MeasuredHead{2, 0}));
+  asked = of_kind<MeasureHead>(reduce(s, Action(Press{"true-attention"})));
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].head, MeasuredHead{});
 }
 
 TEST(Buttons, EachHasOneNameAndOneKeyAndDoesNotFail) {
