@@ -6,8 +6,9 @@
 #include <functional>
 
 #include "app/analysis/frame_metrics.h"
-#include "app/media/clip_reader.h"
 #include "app/media/clip_writer.h"
+#include "app/media/isolated_reader.h"
+#include "app/session/job_spec.h"
 #include "model/io/safetensors.h"
 
 namespace zt {
@@ -137,7 +138,8 @@ void summarise(ClipDifference& d, double squares) {
 
 Result<std::unique_ptr<FrameSource>> FrameSource::open(const std::string& path) {
   if (!path.ends_with(".safetensors")) {
-    ZT_ASSIGN_OR_RETURN(auto reader, ClipReader::open(path));
+    // One frame more than a clip may have, so that a longer one is refused rather than compared in part.
+    ZT_ASSIGN_OR_RETURN(auto reader, open_isolated(path, {.frames = kMaxFrames + 1}));
     return std::unique_ptr<FrameSource>(std::make_unique<ClipSource>(std::move(reader)));
   }
   auto file = SafetensorsFile::open(path);
@@ -170,6 +172,7 @@ Result<ClipDifference> compare_clips(const std::string& path_a, const std::strin
       return invalid("{} ends after {} frames and {} goes on: clips must be equally long", more_a ? path_b : path_a, d.frames.size(),
                      more_a ? path_a : path_b);
     if (!more_a) break;
+    if (int64_t(d.frames.size()) == kMaxFrames) return invalid("{}: more than {} frames; compare shorter clips", path_a, kMaxFrames);
     double square = squared_difference(x, y);
     squares += square;
     ZT_RETURN_IF_ERROR(pictures.push(x, y, int64_t(d.frames.size())));

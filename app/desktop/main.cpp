@@ -45,6 +45,7 @@ int main(int argc, char** argv) try {
     }
   }
   zt::restart_with_short_spins(argv);
+  zt::give_memory_back();
   zt::quiet_libraries();
   return zt::run_desktop(options);
 } catch (const std::exception& e) {

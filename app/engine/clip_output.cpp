@@ -74,11 +74,19 @@ Status ClipOutput::commit(std::vector<std::string>& files) {
 }
 
 size_t clip_output_bytes(const JobSpec& s) {
-  // Five RGB frames between decoder and encoder; x264's medium preset keeps about 50 frames of YUV 4:2:0 and as much
-  // again for its half-size copies and motion data.
-  constexpr int64_t kQueued = 6, kLookAhead = 50;
-  int64_t pixels = s.size.width * s.size.height;
-  return size_t(pixels * 3 * kQueued + std::min(s.frames, kLookAhead) * pixels * 3);
+  // RGB frames between decoder and encoder.
+  constexpr int64_t kQueued = 6;
+  size_t bytes = size_t(s.size.width * s.size.height * 3 * kQueued);
+  // What x264's medium preset allocates, counted: 43 source frames with half-size copies and motion data, 5 references with
+  // interpolated planes, all with wide margins. The others of its kind stay near it.
+  auto framed = [&](double margin, double a_pixel) {
+    return size_t(a_pixel * (double(s.size.width) + margin) * (double(s.size.height) + margin));
+  };
+  constexpr int64_t kLookAhead = 43;
+  constexpr size_t kReferences = 5, kContextModels = size_t(12) << 20;
+  if (s.codec == "ffv1") return bytes + kContextModels;  // of its slices, whatever the size
+  if (s.codec == "png" || s.codec == "gif") return bytes;
+  return bytes + size_t(std::min(s.frames, kLookAhead)) * framed(124, 2.9) + kReferences * framed(88, 5.1);
 }
 
 }  // namespace zt

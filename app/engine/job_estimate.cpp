@@ -2,7 +2,7 @@
 
 #include "app/engine/machine.h"
 #include "app/engine/presets.h"
-#include "model/pipeline/text_to_video.h"
+#include "app/engine/render_memory.h"
 #include "model/policy/policy.h"
 
 namespace zt {
@@ -24,9 +24,11 @@ Status fill(JobEstimate& out, const EstimateJob& ask, const JobPlaces& places, c
   out.tokens = grid.tokens(), out.layers = t.layers, out.heads = t.heads;
   size_t available = available_memory();
   ctx.arena->set_budget(available);
-  ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate(clip, model.max_text_tokens, ctx));
+  ZT_ASSIGN_OR_RETURN(RenderMemory all,
+                      render_memory(*pipeline, job, {job.spec.size, job.spec.frames}, model.max_text_tokens, false, ctx));
+  const MemoryEstimate& memory = all.model;
   out.weights_mb = in_mb(memory.weights), out.activations_mb = in_mb(memory.activations);
-  out.decode_mb = in_mb(memory.decode_working), out.peak_mb = in_mb(memory.peak()) + resident_mb();
+  out.decode_mb = in_mb(memory.decode_working), out.peak_mb = in_mb(all.peak()) + resident_mb();
   out.available_mb = in_mb(available) + resident_mb(), out.tiled_decode = memory.tiled_decode;
   ZT_ASSIGN_OR_RETURN(std::optional<Preset> preset, find_preset(job.spec.model, places));
   if (preset) out.warning = outside_training(*preset, job.spec);

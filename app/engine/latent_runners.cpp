@@ -45,7 +45,7 @@ class EmbedRunner final : public TensorRunner {
     if (ids.truncated) control.note(fmt::format("prompt: longer than the model reads, cut to its first {} tokens", limit));
     int64_t rows = int64_t(ids.ids.size());
     host().set_budget(job, 0);
-    ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({16, 16, 1}, rows, host().ctx()));
+    ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({16, 16, 1}, rows, false, host().ctx()));
     ZT_RETURN_IF_ERROR(host().admit(memory.text, "text", job, control, result));
     clock.enter(JobState::encoding);
     ZT_ASSIGN_OR_RETURN(Tensor embeds, pipeline->embed(ids, host().ctx()));
@@ -143,8 +143,8 @@ class DecodeRunner final : public StageRunner {
     result.spec = s, result.settings_hash = settings_hash(s);
     ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(job));
     host().set_budget(job, clip_output_bytes(s));
-    ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({s.size.width, s.size.height, s.frames}, 1, ctx));
-    bool tiled = result.tiled_decode = memory.tiled_decode || s.vae_tiling == "on";
+    ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({s.size.width, s.size.height, s.frames}, 1, s.vae_tiling == "on", ctx));
+    bool tiled = result.tiled_decode = memory.tiled_decode;
     ZT_RETURN_IF_ERROR(
         host().admit(memory.decode + clip_output_bytes(s), tiled ? "decoding in tiles" : "decoding", job, control, result));
     ZT_RETURN_IF_ERROR(pipeline->load_decoder(ctx));

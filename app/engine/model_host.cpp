@@ -76,20 +76,19 @@ void ModelHost::set_budget(const PreparedJob& job, size_t beside) {
 }
 
 Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
-                        JobResult& result) const {
+                        JobResult& result, const Instead& instead) const {
   size_t held = machine_->arena.current(), program = program_bytes();
   size_t total = program + bytes, free = available_memory() + held;
   result.memory_estimate_mb = int64_t(total >> 20);
   control.note(fmt::format("memory: {} needed (program {}, {}), {} available", mib(total), mib(program), breakdown, mib(free)));
   double limit = job.spec.max_memory * kGiB;
-  if (limit > 0 && double(total) > limit) {
-    return too_big("needs {} of memory, --max-memory allows {}; a smaller size or fewer frames need less", mib(total),
-                   mib(size_t(limit)));
-  }
-  if (bytes > free)
-    return too_big("needs {} of memory, this machine has {} free; a smaller size or fewer frames need less", mib(bytes),
-                   mib(free));
-  return ok_status();
+  auto allowed = [&](size_t b) { return limit <= 0 || double(program + b) <= limit; };
+  auto fits = [&](size_t b) { return allowed(b) && b <= free; };
+  if (fits(bytes)) return ok_status();
+  std::string advice = instead ? instead(fits) : "a smaller size or fewer frames need less";
+  if (!allowed(bytes))
+    return too_big("needs {} of memory, --max-memory allows {}; {}", mib(total), mib(size_t(limit)), advice);
+  return too_big("needs {} of memory, this machine has {} free; {}", mib(bytes), mib(free), advice);
 }
 
 Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank,

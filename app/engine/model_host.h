@@ -2,6 +2,7 @@
 // the steps each of them begins with.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -35,9 +36,11 @@ class ModelHost {
   Result<double> speed(const PreparedJob& job, int64_t tokens) {
     return gauge_.measure(job.model_root, pipeline_->model().transformer_config, tokens, job.compute, ctx());
   }
-  // Prints the estimate as a note and refuses what does not fit (kTooBig).
-  Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
-               JobResult& result) const;
+  // Prints the estimate as a note and refuses what does not fit (kTooBig). instead: what the refusal says would fit, given a
+  // test of bytes.
+  using Instead = std::function<std::string(const std::function<bool(size_t)>& fits)>;
+  Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result,
+               const Instead& instead = {}) const;
 
  private:
   // What the process holds besides tensors, or will: the program, its libraries, the tokenizer's tables.

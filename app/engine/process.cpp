@@ -1,5 +1,6 @@
 #include "app/engine/process.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,6 +13,11 @@ void restart_with_short_spins(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "1000", 1);
   execv("/proc/self/exe", argv);
+}
+
+void give_memory_back() {
+  constexpr int kOwnMapping = 1 << 20;
+  mallopt(M_MMAP_THRESHOLD, kOwnMapping);
 }
 
 void quiet_libraries() { quiet_ffmpeg(); }

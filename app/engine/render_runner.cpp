@@ -4,6 +4,7 @@
 #include "app/engine/clip_output.h"
 #include "app/engine/explain.h"
 #include "app/engine/presets.h"
+#include "app/engine/render_memory.h"
 #include "app/engine/report.h"
 #include "app/engine/stage_runner.h"
 #include "app/engine/time_estimate.h"
@@ -23,11 +24,6 @@ struct Plan {
   bool guided = false;
   MemoryEstimate memory;
 };
-
-// Whether attention is measured against dense attention while the clip is made.
-bool measured(const PreparedJob& job) {
-  return !job.spec.report.empty() || job.spec.min_recall > 0 || chooses(*job.attention);
-}
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
@@ -68,18 +64,21 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
     ZT_ASSIGN_OR_RETURN(p.negative, p.pipeline->tokenize(s.negative_prompt));
   }
   host.set_budget(p.job, clip_output_bytes(s));
-  ZT_ASSIGN_OR_RETURN(p.memory, p.pipeline->estimate(clip_shape(s), rows, host.ctx()));
-  if (measured(p.job)) {
-    const TransformerConfig& t = model.transformer_config;
-    int64_t tokens = p.latent[1] * (p.latent[2] / t.patch_h) * (p.latent[3] / t.patch_w);
-    p.memory.denoise += RecallMeter::bytes(t.heads, tokens, t.head_dim, p.job.compute, host.ctx());
+  const ExecContext& ctx = host.ctx();
+  RenderSize size{s.size, s.frames};
+  ZT_ASSIGN_OR_RETURN(RenderMemory memory, render_memory(*p.pipeline, p.job, size, rows, false, ctx));
+  // A plan is made only where the rest fits: at sizes beyond every machine it would take minutes.
+  if (memory.peak() <= ctx.arena->budget()) {
+    ZT_ASSIGN_OR_RETURN(memory, render_memory(*p.pipeline, p.job, size, rows, true, ctx));
   }
-  if (s.vae_tiling == "on") p.memory.tiled_decode = true;
-  result.tiled_decode = p.memory.tiled_decode;
-  size_t decode = p.memory.decode + clip_output_bytes(s);
-  std::string breakdown = fmt::format("text {}, denoising {}, decoding {}{}", mib(p.memory.text), mib(p.memory.denoise),
-                                      mib(decode), p.memory.tiled_decode ? " in tiles" : "");
-  ZT_RETURN_IF_ERROR(host.admit(std::max(p.memory.peak(), decode), breakdown, p.job, control, result));
+  p.memory = memory.model, result.tiled_decode = p.memory.tiled_decode;
+  auto instead = [&](const std::function<bool(size_t)>& fits) {
+    return largest_that_fits(*p.pipeline, s, [&](const RenderSize& at) {
+      auto m = render_memory(*p.pipeline, p.job, at, rows, false, ctx);
+      return m.ok() && fits(m->peak());
+    });
+  };
+  ZT_RETURN_IF_ERROR(host.admit(memory.peak(), memory.breakdown(), p.job, control, result, instead));
   if (p.memory.tiled_decode && s.vae_tiling != "on") {
     control.note("decoding in tiles, because the exact decode does not fit: seams are blended, pixels differ a little");
   }

@@ -19,5 +19,6 @@ bool computes(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (computes(argc, argv)) zt::restart_with_short_spins(argv);
+  zt::give_memory_back();
   return zt::run_command_line(argc, argv);
 }

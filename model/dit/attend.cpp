@@ -17,6 +17,13 @@ Status check_projection(const AttentionPlan& plan, bool have_weights) {
       "trained for it, or a method without projection");
 }
 
+size_t extra_workspace(const AttentionPlan& plan, const PolicyJob& job, const ExecContext& ctx) {
+  AttentionProblem p{1, job.heads, job.head_dim, job.dtype};
+  auto bytes = [&](const AttentionPlan& of) { return Arena::block_bytes(choose_attention(of, p, ctx).workspace_bytes(of, p, ctx)); };
+  size_t dense = bytes(*AttentionPlan::dense(plan.nq(), plan.nk())), own = bytes(plan);
+  return own > dense ? own - dense : 0;
+}
+
 Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanPtr& fixed_plan, const ExecContext& ctx) {
   using Clock = std::chrono::steady_clock;
   auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };

@@ -64,6 +64,14 @@ struct PolicyInput {
   bool past_warm_up = false;  // what the method itself does, whatever its dense steps and layers
 };
 
+// All self-attentions of a job, for an estimate.
+struct PolicyJob {
+  Grid grid;
+  int64_t layers = 1, heads = 1, head_dim = 1;
+  int64_t branches = 1;  // 2 with guidance
+  DType dtype = DType::f32;
+};
+
 // Chooses the plan of each self-attention. model/policy holds the methods; dense is the simplest. One instance a job:
 // what it remembers, it keeps per layer and branch.
 class AttentionPolicy {
@@ -72,6 +80,9 @@ class AttentionPolicy {
   virtual std::string_view name() const = 0;
   virtual PolicyNeeds needs() const { return PolicyNeeds::nothing; }
   virtual Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) = 0;
+  // Most that planning and running its plans takes beyond dense attention: tensors, kept plans, a larger workspace. An upper
+  // bound; what settles it with the grid alone is made here and kept.
+  virtual Result<size_t> bytes(const PolicyJob&, const ExecContext&) { return size_t(0); }
   // What became of its plan; recall and error are there when a RecallMeter runs.
   virtual void observe(const AttentionRecord&) {}
   // What it remembers, for a checkpoint: bytes that restore() of the same SPEC takes back, to plan on as if it had never
@@ -79,6 +90,9 @@ class AttentionPolicy {
   virtual std::string save() const { return {}; }
   virtual Status restore(std::string_view state);
 };
+
+// Bytes of the workspace that a plan needs beyond dense attention's over the same tokens.
+size_t extra_workspace(const AttentionPlan& plan, const PolicyJob& job, const ExecContext& ctx);
 
 class AttentionDriver {
  public:

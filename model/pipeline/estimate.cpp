@@ -4,7 +4,7 @@
 
 namespace zt {
 
-Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text_rows, const ExecContext& ctx) const {
+Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx) const {
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(model_, clip));
   TextMemory text = text_memory(model_.text_config, text_rows, compute_);
   DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, ctx);
@@ -23,12 +23,12 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   size_t before = kept_text + kept_dit + 2 * latents;
   e.decode_working = vae.cache + vae.activations;
   e.decode = before + vae.total();
-  if (e.decode > ctx.arena->budget()) {
-    VaeMemory tiled = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx);
-    if (tiled.total() < vae.total()) {
+  if (tiled || e.decode > ctx.arena->budget()) {
+    VaeMemory tiles = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx);
+    if (tiled || tiles.total() < vae.total()) {
       e.tiled_decode = true;
-      e.decode_working = tiled.cache + tiled.activations;
-      e.decode = before + tiled.total();
+      e.decode_working = tiles.cache + tiles.activations;
+      e.decode = before + tiles.total();
     }
   }
   return e;

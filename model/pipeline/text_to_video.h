@@ -36,7 +36,7 @@ Result<Shape> latent_shape(const ModelFolder& model, const ClipShape& clip);
 struct MemoryEstimate {
   size_t text = 0, denoise = 0, decode = 0;       // peak of each phase
   size_t weights = 0, activations = 0, decode_working = 0;  // of the transformer; of the decoder beyond its weights
-  bool tiled_decode = false;                      // chosen because the exact decode does not fit
+  bool tiled_decode = false;                      // asked for, or chosen because the exact decode does not fit
   size_t peak() const { return std::max({text, denoise, decode}); }
 };
 
@@ -78,8 +78,9 @@ class TextToVideo {
   const ModelFolder& model() const { return model_; }
   DType compute() const { return compute_; }
 
-  // text_rows: longest of the two prompts in tokens; use model().max_text_tokens when not known yet.
-  Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, const ExecContext& ctx) const;
+  // text_rows: longest of the two prompts in tokens; use model().max_text_tokens when not known yet. tiled: decoding in
+  // tiles is asked for; else it is the answer where the exact decode does not fit the arena's budget.
+  Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx) const;
 
   // Tokens of a cleaned prompt.
   Result<TokenIds> tokenize(std::string_view prompt) const;

@@ -39,6 +39,13 @@ class AdaSpa final : public AttentionPolicy {
     return site.plan ? site.plan : dense(clip);
   }
 
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    int64_t blocks = Blocks::uniform(job.grid.tokens(), rule_.block).count();
+    size_t site = lists_bytes(job, blocks, blocks, rule_.keep);
+    if (rule_.reuse_lse) site += Arena::block_bytes(size_t(job.heads * job.grid.tokens()) * sizeof(float));
+    return size_t(job.layers * job.branches) * site + mass_bytes(job, rule_.block, 1, ctx);
+  }
+
   std::string save() const override { return save_sites(sites_); }
   Status restore(std::string_view state) override {
     AdaSpaSites sites;

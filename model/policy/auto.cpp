@@ -82,6 +82,20 @@ class Auto final : public AttentionPolicy {
     return plan_of(layer.chosen, in, ctx);
   }
 
+  // One candidate at a time makes what it needs, but what they keep adds up: the sum is the bound.
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    size_t rows = size_t(job.heads * job.grid.tokens());
+    AttentionProblem p{1, job.heads, job.head_dim, job.dtype};
+    PlanPtr dense = AttentionPlan::dense(job.grid.tokens(), job.grid.tokens());
+    size_t total = 2 * Arena::block_bytes(rows * sizeof(float)) + Arena::block_bytes(rows * size_t(job.head_dim) * dtype_size(job.dtype)) +
+                   Arena::block_bytes(choose_attention(*dense, p, ctx).workspace_bytes(*dense, p, ctx));
+    for (Candidate& c : candidates_) {
+      auto own = c.policy->bytes(job, ctx);
+      if (own.ok()) total += *own;  // one that cannot plan here is out
+    }
+    return total;
+  }
+
   void observe(const AttentionRecord& r) override {
     Layer& layer = layers_[r.layer];
     double recall = 0;

@@ -75,6 +75,33 @@ Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::t
   return plan_from_classes(std::move(parts), map);
 }
 
+size_t pooled_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks) {
+  size_t heads = size_t(job.heads), pairs = heads * size_t(q_blocks * k_blocks);
+  auto floats = [](size_t n) { return Arena::block_bytes(n * sizeof(float)); };
+  return floats(heads * size_t(q_blocks * job.head_dim)) + floats(heads * size_t(k_blocks * job.head_dim)) + floats(pairs) +
+         Arena::block_bytes(pairs);
+}
+
+size_t mass_bytes(const PolicyJob& job, int block, int64_t maps, const ExecContext& ctx) {
+  int64_t n = job.grid.tokens();
+  PlanPtr all = AttentionPlan::dense(n, n, block, block);
+  AttentionProblem problem{1, job.heads, job.head_dim, job.dtype, 0, true};
+  size_t pairs = size_t(job.heads * all->parts().q.count() * all->parts().k.count());
+  return Arena::block_bytes(pairs * sizeof(float)) + size_t(maps) * Arena::block_bytes(pairs) +
+         Arena::block_bytes(choose_attention(*all, problem, ctx).workspace_bytes(*all, problem, ctx));
+}
+
+size_t lists_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks, double keep) {
+  size_t rows = size_t(job.heads * q_blocks);
+  return rows * sizeof(int64_t) + rows * size_t(std::ceil(keep * double(k_blocks))) * sizeof(int32_t);
+}
+
+Result<size_t> workspace_bytes_of(PlanParts parts, const PolicyJob& job, const ExecContext& ctx) {
+  parts.heads = 1, parts.dense = true;
+  ZT_ASSIGN_OR_RETURN(PlanPtr plan, AttentionPlan::make(std::move(parts)));
+  return extra_workspace(*plan, job, ctx);
+}
+
 PolicyParameter fraction_parameter(std::string name, std::string fallback, std::string help) {
   PolicyParameter p;
   p.name = std::move(name), p.fallback = std::move(fallback), p.help = std::move(help);

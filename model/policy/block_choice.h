@@ -45,6 +45,15 @@ Result<Tensor> block_mass_of(const ClipInput& clip, int block, const TensorView&
 // A map with the highest `count` blocks of each row set to 1 and the rest 0.
 Result<Tensor> highest_blocks(const TensorView& scores, std::span<const int32_t> count, const ExecContext& ctx);
 
+// Bytes of what pooled_scores and the map beside it make.
+size_t pooled_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks);
+// Bytes of a pass of block_mass_of and `maps` maps beside it.
+size_t mass_bytes(const PolicyJob& job, int block, int64_t maps, const ExecContext& ctx);
+// Bytes of a plan whose lists keep that share of the pairs of blocks, and of the workspace it needs beyond dense attention.
+// Parts: blocks, order, linear part; lists are not read.
+size_t lists_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks, double keep);
+Result<size_t> workspace_bytes_of(PlanParts parts, const PolicyJob& job, const ExecContext& ctx);
+
 using PlanClock = std::chrono::steady_clock;
 // plan_from_classes with the time since `began` charged to the plan.
 Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began);

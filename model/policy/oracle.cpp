@@ -11,6 +11,11 @@ class Oracle final : public AttentionPolicy {
   std::string_view name() const override { return "oracle"; }
   PolicyNeeds needs() const override { return PolicyNeeds::block_mass; }
 
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    Blocks blocks = Blocks::uniform(job.grid.tokens(), block_);
+    return mass_bytes(job, block_, 1, ctx) + lists_bytes(job, blocks.count(), blocks.count(), keep_);
+  }
+
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) override {
     auto began = PlanClock::now();
     ZT_ASSIGN_OR_RETURN(ClipInput clip, clip_input(in, name()));

@@ -92,6 +92,14 @@ class FixedPlan final : public AttentionPolicy {
     return plan_;
   }
 
+  // The plan itself is there already.
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    PolicyInput in;
+    in.site.grid = job.grid, in.heads = job.heads;
+    ZT_RETURN_IF_ERROR(plan(in, ctx).status());
+    return extra_workspace(*plan_, job, ctx);
+  }
+
  private:
   PlanPtr plan_;
 };
@@ -134,6 +142,15 @@ class Choices final : public AttentionPolicy {
     if (merged_.size() == kKept) merged_.erase(merged_.begin());
     merged_.emplace_back(std::move(per_head), merged);
     return merged;
+  }
+
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    size_t total = 0;
+    for (Entry& e : entries) {
+      auto own = e.policy->bytes(job, ctx);
+      if (own.ok()) total += *own;  // an entry that cannot plan here may never be asked
+    }
+    return total;
   }
 
   // Length and bytes of each entry in turn; nothing when none remembers anything.

@@ -17,6 +17,14 @@ class Sla final : public AttentionPolicy {
   std::string_view name() const override { return "sla"; }
   PolicyNeeds needs() const override { return PolicyNeeds::qk; }
 
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    PlanParts p;
+    p.q = Blocks::uniform(job.grid.tokens(), rule_.block_q), p.k = Blocks::uniform(job.grid.tokens(), rule_.block_k);
+    int64_t q_blocks = p.q.count(), k_blocks = p.k.count();
+    ZT_ASSIGN_OR_RETURN(size_t workspace, workspace_bytes_of(std::move(p), job, ctx));
+    return workspace + pooled_bytes(job, q_blocks, k_blocks) + lists_bytes(job, q_blocks, k_blocks, rule_.keep);
+  }
+
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) override {
     auto began = PlanClock::now();
     ZT_ASSIGN_OR_RETURN(ClipInput clip, clip_input(in, name()));

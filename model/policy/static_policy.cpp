@@ -31,4 +31,11 @@ Result<PlanPtr> StaticPolicy::plan(const PolicyInput& in, const ExecContext& ctx
   return made;
 }
 
+Result<size_t> StaticPolicy::bytes(const PolicyJob& job, const ExecContext& ctx) {
+  PolicyInput in;
+  in.site.grid = job.grid, in.heads = job.heads;
+  ZT_ASSIGN_OR_RETURN(PlanPtr made, plan(in, ctx));
+  return made->stats().bytes + extra_workspace(*made, job, ctx);
+}
+
 }  // namespace zt

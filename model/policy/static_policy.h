@@ -11,6 +11,7 @@ namespace zt {
 class StaticPolicy : public AttentionPolicy {
  public:
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) final;
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) final;
 
  protected:
   virtual Result<PlanPtr> build(const Grid& grid, const ExecContext& ctx) = 0;

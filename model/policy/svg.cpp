@@ -24,6 +24,20 @@ class Svg final : public AttentionPolicy {
     return plan_for(std::move(order_of_head));
   }
 
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
+    ZT_RETURN_IF_ERROR(settle(job.grid));
+    int64_t n = job.grid.tokens();
+    std::vector<int32_t> rows = svg_sampled_rows(n, 0, 0, 0);
+    ZT_ASSIGN_OR_RETURN(PlanPtr profile, svg_profile_plan(job.grid, rows));
+    AttentionProblem problem{1, job.heads, job.head_dim, job.dtype};
+    size_t own = Arena::block_bytes(choose_attention(*profile, problem, ctx).workspace_bytes(*profile, problem, ctx));
+    size_t samples = 2 * Arena::block_bytes(size_t(3 * kSvgRows * job.heads * job.head_dim) * dtype_size(job.dtype));
+    // Plans of mixed heads come one by one; a few are the rule. Each holds the band and two orders with their inverses.
+    constexpr size_t kUsual = 4;
+    size_t plans = kUsual * (band_->stats().bytes + 4 * size_t(n) * sizeof(int32_t));
+    return own + samples + profile->stats().bytes + plans + extra_workspace(*band_, job, ctx);
+  }
+
  private:
   // What depends on the grid alone.
   Status settle(const Grid& grid) {

@@ -6,12 +6,16 @@ namespace {
 
 class TopK final : public TiledChoice {
  public:
-  TopK(int block, double keep) : TiledChoice(block, keep) {}
+  TopK(int block, double keep) : TiledChoice(block, keep), keep_(keep) {}
   std::string_view name() const override { return "topk"; }
 
  protected:
   ScoreRule score_rule(int64_t) const override { return {}; }  // a positive factor does not move a rank
+  double most_kept() const override { return keep_; }
   void choose(const SelectBlocksArgs& args, const ExecContext& ctx) const override { select_blocks(args, ctx); }
+
+ private:
+  double keep_;
 };
 
 Result<std::shared_ptr<AttentionPolicy>> make(const Parameters& p) {

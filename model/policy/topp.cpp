@@ -16,6 +16,7 @@ class TopP final : public TiledChoice {
   ScoreRule score_rule(int64_t head_dim) const override {
     return {.share = true, .scale = float(1 / std::sqrt(double(head_dim)))};
   }
+  double most_kept() const override { return 1; }
   void choose(const SelectBlocksArgs& args, const ExecContext& ctx) const override {
     SelectBlocksArgs by_mass = args;
     by_mass.rule = SelectRule::mass, by_mass.mass = mass_;

@@ -14,6 +14,7 @@ class WarmUp final : public AttentionPolicy {
   std::string_view name() const override { return method_->name(); }
   PolicyNeeds needs() const override { return method_->needs(); }
   std::string save() const override { return method_->save(); }
+  Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override { return method_->bytes(job, ctx); }
   void observe(const AttentionRecord& r) override { method_->observe(r); }
   Status restore(std::string_view state) override { return method_->restore(state); }
 
