@@ -153,7 +153,7 @@ void map_view(const Context& c, ImVec2 size) {
                  table->second.density[size_t(in.layer * table->second.heads + in.head)] >= 1;
     wrapped(ImGui::GetStyleColorVec4(ImGuiCol_TextDisabled),
             in.true_attention ? "The true attention of this head comes with the next step of a running job."
-            : dense           ? "This head reads every key: there is no block to leave out. \"True attention\" measures where it looks." : "No block map of this head was captured.");
+            : dense           ? "This head reads every key. \"True attention\" measures where it looks." : "No block map of this head was captured.");
     return;
   }
   const AttentionMap& m = *map;
