@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(MemoryRefusal, NamesASizeThatFits) {
   TempFolder dir;
-  std::vector<std::string> job = {"render", "-p", "x", "-o", "a.mp4", "--steps", "1", "--frames", "17", "--max-memory", "0.2", "--progress", "none"};
+  std::vector<std::string> job = {"render", "-p", "x", "-o", "a.mp4", "--steps", "1", "--frames", "5", "--max-memory", "0.13", "--progress", "none"};
   auto with = [&](const std::string& size) {
     std::vector<std::string> args = job;
     args.insert(args.end(), {"--size", size});
@@ -48,7 +48,7 @@ TEST(MemoryRefusal, NamesASizeThatFits) {
   };
   Finished f = with("1280x720");
   EXPECT_EQ(f.code, 4);
-  size_t at = f.err.find("allows"), end = f.err.find(" with 17 frames fits");
+  size_t at = f.err.find("allows"), end = f.err.find(" with 5 frames fits");
   ASSERT_TRUE(at != f.err.npos && end != f.err.npos) << f.err;
   std::string size = f.err.substr(f.err.rfind(' ', end - 1) + 1, end - f.err.rfind(' ', end - 1) - 1);
   Finished fitting = with(size);
