@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <thread>
 
@@ -44,44 +43,30 @@ void wait_until(P&& ready) {
   }
 }
 
-// One of several kinds of work in a row: it begins when an earlier stage is done.
-struct Stage {
-  int64_t tasks = 0;
-  int after = -1;  // index of that stage; -1 = at once
-};
-
-// fn(stage, i) for i in [0, tasks) of every stage, taken in order as threads become free, without a barrier between stages:
-// a thread waits only where the stage that its task comes after is still running elsewhere. Tasks are taken in order, so the
-// oldest unfinished ones always run, and none waits for ever.
+// fn(stage, i) for i in [0, tasks[stage]) of one stage after the other, taken in order as threads become free, without a
+// barrier between stages. A task that builds on earlier ones waits for them itself (wait_until): tasks are taken in order, so
+// the oldest unfinished ones always run, and none waits for ever.
 template <class F>
-void parallel_stages(int threads, std::span<const Stage> stages, F&& fn) {
+void parallel_stages(int threads, std::span<const int64_t> tasks, F&& fn) {
 #ifdef _OPENMP
   if (threads > 1) {
-    auto done = std::make_unique<std::atomic<int64_t>[]>(stages.size());
     std::atomic<int64_t> next{0};
-    auto finished = [&](int stage) {
-      // A stage without tasks is done when the one before it is.
-      while (stage >= 0 && stages[size_t(stage)].tasks == 0) stage = stages[size_t(stage)].after;
-      return stage < 0 || done[size_t(stage)].load(std::memory_order_acquire) == stages[size_t(stage)].tasks;
-    };
 #pragma omp parallel num_threads(threads)
     {
       size_t s = 0;
       int64_t begin = 0;
       for (int64_t task = next++;; task = next++) {
-        while (s < stages.size() && task >= begin + stages[s].tasks) begin += stages[s++].tasks;
-        if (s == stages.size()) break;
-        wait_until([&] { return finished(stages[s].after); });
+        while (s < tasks.size() && task >= begin + tasks[s]) begin += tasks[s++];
+        if (s == tasks.size()) break;
         fn(s, task - begin);
-        done[s].fetch_add(1, std::memory_order_release);
       }
     }
     return;
   }
 #endif
   (void)threads;
-  for (size_t s = 0; s < stages.size(); ++s) {
-    for (int64_t i = 0; i < stages[s].tasks; ++i) fn(s, i);
+  for (size_t s = 0; s < tasks.size(); ++s) {
+    for (int64_t i = 0; i < tasks[s]; ++i) fn(s, i);
   }
 }
 

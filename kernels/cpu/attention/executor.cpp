@@ -67,10 +67,10 @@ class Run {
     if (units_ == 0 || z_.heads == 0) return;
     mark();
     if (linear_.wanted()) linear_.prepare();
-    std::vector<Stage> stages;
+    std::vector<int64_t> tasks;
     std::vector<Work> work;
-    auto add = [&](Kind kind, int64_t head, int64_t tasks) {
-      stages.push_back({tasks, kind == Kind::close ? int(stages.size()) - 1 : -1});
+    auto add = [&](Kind kind, int64_t head, int64_t count) {
+      tasks.push_back(count);
       work.push_back({kind, head});
     };
     add(Kind::pack, 0, pieces_ + 1);
@@ -79,7 +79,7 @@ class Run {
       if (linear_.wanted() && linear_.has_close()) add(Kind::close, head, 1);
       add(Kind::attend, head, units_);
     }
-    parallel_stages(c_.threads, stages, [&](size_t stage, int64_t i) { run(work[stage], i); });
+    parallel_stages(c_.threads, tasks, [&](size_t stage, int64_t i) { run(work[stage], i); });
   }
 
  private:
@@ -114,8 +114,14 @@ class Run {
     Progress& p = progress(w.head);
     if (w.kind == Kind::pack) return pack_task(w.head, i);
     wait_until([&] { return p.packed == pieces_ + 1; });
-    if (w.kind == Kind::join || w.kind == Kind::close) {
-      w.kind == Kind::join ? linear_.join(place(w.head), i) : linear_.close(place(w.head));
+    if (w.kind == Kind::join) {
+      linear_.join(place(w.head), i);
+      ++p.summed;
+      return;
+    }
+    if (w.kind == Kind::close) {
+      wait_until([&] { return p.summed == linear_.join_tasks(); });
+      linear_.close(place(w.head));
       ++p.summed;
       return;
     }
