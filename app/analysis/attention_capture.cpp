@@ -7,6 +7,7 @@
 #include "kernels/api/ops.h"
 #include "kernels/api/select.h"
 #include "model/dit/recall.h"
+#include "model/policy/block_choice.h"
 
 namespace zt {
 namespace {
@@ -58,25 +59,16 @@ std::vector<float> kept_map(const AttentionPlan& plan, int64_t head, int64_t blo
   return kept;
 }
 
-// Dense attention over blocks, without its output: log-sum-exps [1, H, N] and sums of probabilities [1, H, blocks, blocks].
+// Dense attention over blocks, without its output: log-sum-exps [1, H, N] and sums of probabilities [H, blocks, blocks].
 struct DenseLook {
   Tensor lse, mass;
 };
 
 Result<DenseLook> look(const TensorView& q, const TensorView& k, int64_t block, const ExecContext& ctx) {
   ZT_CHECK(q.dim(0) == 1);
-  int64_t heads = q.dim(1), n = q.dim(2), blocks = n / block;
-  PlanPtr dense = AttentionPlan::dense(n, n, int(block), int(block));
-  AttentionProblem problem;
-  problem.heads = heads, problem.head_dim = q.dim(3), problem.dtype = q.dtype, problem.block_mass = true;
   DenseLook out;
-  ZT_ASSIGN_OR_RETURN(out.lse, ctx.arena->make(DType::f32, {1, heads, n}));
-  ZT_ASSIGN_OR_RETURN(out.mass, ctx.arena->make(DType::f32, {1, heads, blocks, blocks}));
-  size_t bytes = choose_attention(*dense, problem, ctx).workspace_bytes(*dense, problem, ctx);
-  ZT_ASSIGN_OR_RETURN(Tensor workspace, ctx.arena->make(DType::u8, {int64_t(bytes)}));
-  AttentionArgs args;
-  args.q = q, args.k = k, args.lse = out.lse, args.block_mass = out.mass;
-  attention_forward(*dense, problem, args, workspace.data(), ctx);
+  ZT_ASSIGN_OR_RETURN(out.lse, ctx.arena->make(DType::f32, {1, q.dim(1), q.dim(2)}));
+  ZT_ASSIGN_OR_RETURN(out.mass, block_mass_of({q.select(0, 0), k.select(0, 0)}, int(block), out.lse, {}, ctx));
   return out;
 }
 

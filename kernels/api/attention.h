@@ -48,6 +48,23 @@ class AttentionExecutor {
 // First executor of the table that takes the problem (`ref` takes all).
 const AttentionExecutor& choose_attention(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx);
 
+// Workspace of choose_attention(...), as the arena counts it.
+size_t attention_workspace(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx);
+
+// Memory for one call after another: it grows to the largest, giving the smaller one back first.
+class AttentionWorkspace {
+ public:
+  Status fit(const AttentionExecutor& executor, const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx);
+  void* data() const { return memory_.data(); }
+
+ private:
+  Tensor memory_;
+};
+
+// Chooses and runs in a workspace that is made to fit.
+Status attention_forward(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args,
+                         AttentionWorkspace& workspace, const ExecContext& ctx);
+
 // Chooses and runs. workspace must hold choose_attention(...).workspace_bytes(...).
 void attention_forward(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args, void* workspace,
                        const ExecContext& ctx);

@@ -17,6 +17,27 @@ const AttentionExecutor& choose_attention(const AttentionPlan& plan, const Atten
   throw Bug("no attention executor takes this plan; `ref` must be the last one");
 }
 
+size_t attention_workspace(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext& ctx) {
+  return Arena::block_bytes(choose_attention(plan, p, ctx).workspace_bytes(plan, p, ctx));
+}
+
+Status AttentionWorkspace::fit(const AttentionExecutor& executor, const AttentionPlan& plan, const AttentionProblem& p,
+                               const ExecContext& ctx) {
+  int64_t need = int64_t(executor.workspace_bytes(plan, p, ctx));
+  if (need == 0 || (memory_ && memory_.shape()[0] >= need)) return {};
+  memory_ = Tensor();
+  ZT_ASSIGN_OR_RETURN(memory_, ctx.arena->make(DType::u8, {need}));
+  return {};
+}
+
+Status attention_forward(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args,
+                         AttentionWorkspace& workspace, const ExecContext& ctx) {
+  const AttentionExecutor& executor = choose_attention(plan, p, ctx);
+  ZT_RETURN_IF_ERROR(workspace.fit(executor, plan, p, ctx));
+  executor.run(plan, p, args, workspace.data(), ctx);
+  return {};
+}
+
 void attention_forward(const AttentionPlan& plan, const AttentionProblem& p, const AttentionArgs& args, void* workspace,
                        const ExecContext& ctx) {
   choose_attention(plan, p, ctx).run(plan, p, args, workspace, ctx);

@@ -187,6 +187,18 @@ class AttentionPlan {
 
 using PlanPtr = std::shared_ptr<const AttentionPlan>;
 
+// The dense plan of the latest lengths: most callers ask for the same ones again.
+class DensePlan {
+ public:
+  const PlanPtr& of(int64_t nq, int64_t nk) {
+    if (!plan_ || plan_->nq() != nq || plan_->nk() != nk) plan_ = AttentionPlan::dense(nq, nk);
+    return plan_;
+  }
+
+ private:
+  PlanPtr plan_;
+};
+
 std::string hex(const PlanHash& h);
 
 }  // namespace zt

@@ -19,8 +19,7 @@ Status check_projection(const AttentionPlan& plan, bool have_weights) {
 
 size_t extra_workspace(const AttentionPlan& plan, const PolicyJob& job, const ExecContext& ctx) {
   AttentionProblem p{1, job.heads, job.head_dim, job.dtype};
-  auto bytes = [&](const AttentionPlan& of) { return Arena::block_bytes(choose_attention(of, p, ctx).workspace_bytes(of, p, ctx)); };
-  size_t dense = bytes(*AttentionPlan::dense(plan.nq(), plan.nk())), own = bytes(plan);
+  size_t dense = attention_workspace(*AttentionPlan::dense(plan.nq(), plan.nk()), p, ctx), own = attention_workspace(plan, p, ctx);
   return own > dense ? own - dense : 0;
 }
 
@@ -49,11 +48,7 @@ Status AttentionDriver::attend(const Site& site, AttentionArgs args, const PlanP
   ZT_RETURN_IF_ERROR(check_projection(*plan, bool(args.proj_weight)));
 
   const AttentionExecutor& executor = choose_attention(*plan, problem, ctx);
-  int64_t need = int64_t(executor.workspace_bytes(*plan, problem, ctx));
-  if (need > 0 && (!workspace_ || workspace_.shape()[0] < need)) {
-    workspace_ = Tensor();  // give the old one back first
-    ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {need}));
-  }
+  ZT_RETURN_IF_ERROR(workspace_.fit(executor, *plan, problem, ctx));
   if (!args.lse && std::any_of(hooks.begin(), hooks.end(), [&](auto* hook) { return hook->wants_lse(site, *plan); })) {
     Shape rows{problem.batch, problem.heads, args.q.dim(2)};
     if (!lse_ || lse_.shape() != rows) {

@@ -106,7 +106,8 @@ class AttentionDriver {
 
  private:
   std::shared_ptr<AttentionPolicy> policy_;
-  Tensor workspace_, lse_;
+  AttentionWorkspace workspace_;
+  Tensor lse_;
 };
 
 // A plan's linear part may be projected by weights that not every model has: kInvalid where they are missing.

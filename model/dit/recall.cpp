@@ -65,7 +65,7 @@ bool RecallMeter::wants_lse(const Site& site, const AttentionPlan& plan) const {
   return site.kind == AttentionKind::self && !is_exact(plan);
 }
 
-Status RecallMeter::prepare(const AttentionProblem& p, int64_t rows, int64_t keys, const ExecContext& ctx) {
+Status RecallMeter::prepare(const AttentionProblem& p, int64_t rows, const ExecContext& ctx) {
   Shape shape{1, p.heads, rows, p.head_dim};
   if (!q_ || q_.shape() != shape || q_.view().dtype != p.dtype) {
     for (Tensor* t : {&q_, &out_, &exact_, &lse_}) *t = Tensor();  // give the old ones back first
@@ -73,12 +73,6 @@ Status RecallMeter::prepare(const AttentionProblem& p, int64_t rows, int64_t key
       ZT_ASSIGN_OR_RETURN(*t, ctx.arena->make(p.dtype, shape));
     }
     ZT_ASSIGN_OR_RETURN(lse_, ctx.arena->make(DType::f32, {1, p.heads, rows}));
-  }
-  if (!dense_ || dense_->nq() != rows || dense_->nk() != keys) dense_ = AttentionPlan::dense(rows, keys);
-  int64_t need = int64_t(choose_attention(*dense_, p, ctx).workspace_bytes(*dense_, p, ctx));
-  if (need > 0 && (!workspace_ || workspace_.shape()[0] < need)) {
-    workspace_ = Tensor();
-    ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {need}));
   }
   return {};
 }
@@ -91,12 +85,13 @@ Status RecallMeter::after(const Site& site, const AttentionPlan& plan, const Att
   int64_t heads = args.q.dim(1), tokens = args.q.dim(2);
   std::vector<int32_t> rows = sample_rows(site, tokens);
   AttentionProblem problem = problem_of(heads, args.q.dim(3), args.q.dtype);
-  ZT_RETURN_IF_ERROR(prepare(problem, int64_t(rows.size()), args.k.dim(2), ctx));
+  ZT_RETURN_IF_ERROR(prepare(problem, int64_t(rows.size()), ctx));
   gather_heads(args.q, rows, q_, ctx);
   gather_heads(args.out, rows, out_, ctx);
   AttentionArgs exact;
   exact.q = q_, exact.k = args.k, exact.v = args.v, exact.out = exact_, exact.lse = lse_;
-  attention_forward(*dense_, problem, exact, workspace_.data(), ctx);
+  const PlanPtr& dense = dense_.of(int64_t(rows.size()), args.k.dim(2));
+  ZT_RETURN_IF_ERROR(attention_forward(*dense, problem, exact, workspace_, ctx));
 
   std::vector<double> error(static_cast<size_t>(heads)), norm(error.size());
   head_errors({out_.view().select(0, 0), exact_.view().select(0, 0), error, norm}, ctx);
@@ -119,7 +114,7 @@ size_t RecallMeter::bytes(int64_t heads, int64_t tokens, int64_t head_dim, DType
   PlanPtr dense = AttentionPlan::dense(rows, tokens);
   size_t own = 3 * Arena::block_bytes(size_t(heads * rows * head_dim) * dtype_size(dtype)) +
                Arena::block_bytes(size_t(heads * rows) * sizeof(float)) +
-               Arena::block_bytes(choose_attention(*dense, p, ctx).workspace_bytes(*dense, p, ctx));
+               attention_workspace(*dense, p, ctx);
   return own + Arena::block_bytes(size_t(heads * tokens) * sizeof(float));  // the driver's log-sum-exps
 }
 

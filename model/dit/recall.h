@@ -34,9 +34,10 @@ class RecallMeter final : public AttentionHook {
   static size_t bytes(int64_t heads, int64_t tokens, int64_t head_dim, DType dtype, const ExecContext& ctx);
 
  private:
-  Status prepare(const AttentionProblem& p, int64_t rows, int64_t keys, const ExecContext& ctx);
-  PlanPtr dense_;
-  Tensor q_, out_, exact_, lse_, workspace_;
+  Status prepare(const AttentionProblem& p, int64_t rows, const ExecContext& ctx);
+  DensePlan dense_;
+  AttentionWorkspace workspace_;
+  Tensor q_, out_, exact_, lse_;
   double seconds_ = 0;
 };
 

@@ -150,7 +150,7 @@ Status WanTransformer::prepare(const Shape& latent, const ExecContext& ctx) {
     return invalid("latent {}: the model takes [{}, T, H, W] with H and W even", latent.str(), c_.in_channels);
   }
   release();
-  grid_ = {latent[1] / c_.patch_t, latent[2] / c_.patch_h, latent[3] / c_.patch_w};
+  grid_ = token_grid(c_, latent);
   int64_t n = grid_.tokens(), d = c_.dim(), patch = c_.patch_t * c_.patch_h * c_.patch_w;
   auto& arena = *ctx.arena;
   ZT_ASSIGN_OR_RETURN(a_.x, arena.make(DType::f32, {n, d}));
@@ -312,7 +312,7 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const TransformerConfig& 
 }
 
 DitMemory dit_memory(const TransformerConfig& c, const Shape& latent, int64_t text_rows, DType compute, const ExecContext& ctx) {
-  Grid g{latent[1] / c.patch_t, latent[2] / c.patch_h, latent[3] / c.patch_w};
+  Grid g = token_grid(c, latent);
   int64_t n = g.tokens(), d = c.dim(), patch = c.patch_t * c.patch_h * c.patch_w;
   size_t t = dtype_size(compute), f = sizeof(float);
   DitMemory m;

@@ -52,6 +52,11 @@ class Transformer {
   virtual Grid grid() const = 0;  // of the prepared shape
 };
 
+// Tokens of a latent clip [C, T, H, W].
+inline Grid token_grid(const TransformerConfig& c, const Shape& latent) {
+  return {latent[1] / c.patch_t, latent[2] / c.patch_h, latent[3] / c.patch_w};
+}
+
 DitMemory dit_memory(const TransformerConfig& config, const Shape& latent, int64_t text_rows, DType compute, const ExecContext& ctx);
 
 }  // namespace zt

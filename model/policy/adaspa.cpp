@@ -34,9 +34,9 @@ class AdaSpa final : public AttentionPolicy {
     bool last = s.step + 1 >= s.steps;  // a search there would serve no step
     if ((due > site.searches && !last) || (at_once && !site.plan)) {
       ZT_RETURN_IF_ERROR(search(site, clip, s, due, ctx));
-      if (!at_once) return dense(clip);
+      if (!at_once) return dense_.of(clip.nq(), clip.nk());
     }
-    return site.plan ? site.plan : dense(clip);
+    return site.plan ? site.plan : dense_.of(clip.nq(), clip.nk());
   }
 
   Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
@@ -62,11 +62,6 @@ class AdaSpa final : public AttentionPolicy {
   // Searches at or before a step. Counting them lets the first step after a dense prefix make up for those inside it.
   int64_t searches_due(int64_t step, int64_t steps) const {
     return step < first_step(steps) ? 0 : (step - first_step(steps)) / period(steps) + 1;
-  }
-
-  PlanPtr dense(const ClipInput& clip) {
-    if (!dense_ || dense_->nq() != clip.nq() || dense_->nk() != clip.nk()) dense_ = AttentionPlan::dense(clip.nq(), clip.nk());
-    return dense_;
   }
 
   Status search(AdaSpaSite& site, const ClipInput& clip, const Site& s, int64_t due, const ExecContext& ctx) {
@@ -123,7 +118,7 @@ class AdaSpa final : public AttentionPolicy {
 
   Rule rule_;
   AdaSpaSites sites_;
-  PlanPtr dense_;
+  DensePlan dense_;
 };
 
 Result<std::shared_ptr<AttentionPolicy>> make(const Parameters& p) {
@@ -141,9 +136,6 @@ Method adaspa_method() {
   info.name = "adaspa";
   info.summary = "exact at first; a few searches find the blocks that hold the most attention, the steps between reuse them";
   info.citation = "AdaSpa, arXiv 2502.21079";
-  PolicyParameter adapt =
-      fraction_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most");
-  adapt.type = ParameterType::boolean;
   PolicyParameter first = fraction_parameter("first_search", "0.2", "when the first search is; the steps up to it are exact");
   PolicyParameter every = fraction_parameter("search_every", "0.4", "time between searches, at least one step");
   first.unit = every.unit = "fraction of the steps";
@@ -155,7 +147,7 @@ Method adaspa_method() {
       every,
       choice_parameter("lse", {"reuse", "fresh"}, "reuse", "",
                        "reuse: later searches take the log-sum-exps of the first, as the paper does; fresh: their own"),
-      adapt,
+      boolean_parameter("adapt", "1", "heads that lose little at `keep` give half of it to those that lose most"),
   };
   return {info, make};
 }

@@ -31,7 +31,8 @@ struct Layer {
 // Buffers of one look.
 struct Bench {
   AttentionProblem problem;
-  Tensor out, lse, dense_lse, workspace;
+  Tensor out, lse, dense_lse;
+  AttentionWorkspace workspace;
 
   Status make(const PolicyInput& in, const ExecContext& ctx) {
     problem.batch = in.q.dim(0), problem.heads = in.q.dim(1), problem.head_dim = in.q.dim(3), problem.dtype = in.q.dtype;
@@ -42,20 +43,13 @@ struct Bench {
   }
   // One pass; without `values` only the log-sum-exps are made, for about half the work.
   Status run(const AttentionPlan& plan, const PolicyInput& in, const TensorView& to, bool values, const ExecContext& ctx) {
-    const auto& executor = choose_attention(plan, problem, ctx);
-    int64_t need = int64_t(executor.workspace_bytes(plan, problem, ctx));
-    if (need > 0 && (!workspace || workspace.shape()[0] < need)) {
-      workspace = Tensor();
-      ZT_ASSIGN_OR_RETURN(workspace, ctx.arena->make(DType::u8, {need}));
-    }
     if (values && !out) {
       ZT_ASSIGN_OR_RETURN(out, ctx.arena->make(problem.dtype, in.q.shape));
     }
     AttentionArgs a;
     a.q = in.q, a.k = in.k, a.lse = to;
     if (values) a.v = in.v, a.out = out;
-    executor.run(plan, problem, a, workspace.data(), ctx);
-    return {};
+    return attention_forward(plan, problem, a, workspace, ctx);
   }
   double recall() const {
     size_t n = size_t(lse.view().count());
@@ -88,7 +82,7 @@ class Auto final : public AttentionPolicy {
     AttentionProblem p{1, job.heads, job.head_dim, job.dtype};
     PlanPtr dense = AttentionPlan::dense(job.grid.tokens(), job.grid.tokens());
     size_t total = 2 * Arena::block_bytes(rows * sizeof(float)) + Arena::block_bytes(rows * size_t(job.head_dim) * dtype_size(job.dtype)) +
-                   Arena::block_bytes(choose_attention(*dense, p, ctx).workspace_bytes(*dense, p, ctx));
+                   attention_workspace(*dense, p, ctx);
     for (Candidate& c : candidates_) {
       auto own = c.policy->bytes(job, ctx);
       if (own.ok()) total += *own;  // one that cannot plan here is out
@@ -128,10 +122,7 @@ class Auto final : public AttentionPolicy {
 
  private:
   Result<PlanPtr> plan_of(int which, PolicyInput in, const ExecContext& ctx) {
-    if (which == kDense) {
-      if (!dense_ || dense_->nq() != in.q.dim(2) || dense_->nk() != in.k.dim(2)) dense_ = AttentionPlan::dense(in.q.dim(2), in.k.dim(2));
-      return dense_;
-    }
+    if (which == kDense) return dense_.of(in.q.dim(2), in.k.dim(2));
     in.past_warm_up = true;
     return candidates_[size_t(which)].policy->plan(in, ctx);
   }
@@ -221,7 +212,7 @@ class Auto final : public AttentionPolicy {
   double dense_seconds_ = 0;
   std::map<int64_t, Layer> layers_;
   std::map<int, int> told_;  // layers by what they chose, as last said
-  PlanPtr dense_;
+  DensePlan dense_;
 };
 
 double steady_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -243,9 +234,9 @@ Method auto_method() {
   info.name = "auto";
   info.summary = "measures dense attention against the sparse methods in this run and takes the fastest that keeps the asked recall";
   info.citation = "this project";
-  PolicyParameter recall;
-  recall.name = "recall", recall.type = ParameterType::fraction, recall.fallback = "0.95", recall.unit = "of the attention mass";
-  recall.help = "what a method must keep of dense attention, mean over the rows and heads of a layer; --min-recall sets it, too";
+  PolicyParameter recall = fraction_parameter(
+      "recall", "0.95", "what a method must keep of dense attention, mean over the rows and heads of a layer; --min-recall sets it, too");
+  recall.unit = "of the attention mass";
   info.parameters = {recall};
   return {info, [](const Parameters& p) -> Result<std::shared_ptr<AttentionPolicy>> {
             AutoRule rule;

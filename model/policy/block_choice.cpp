@@ -48,9 +48,7 @@ Result<Tensor> block_mass_of(const ClipInput& clip, int block, const TensorView&
   int64_t heads = clip.heads(), q_blocks = all->parts().q.count(), k_blocks = all->parts().k.count();
   AttentionProblem problem{1, heads, clip.head_dim(), clip.q.dtype, 0, true};
   ZT_ASSIGN_OR_RETURN(Tensor mass, ctx.arena->make(DType::f32, {heads, q_blocks, k_blocks}));
-  const AttentionExecutor& executor = choose_attention(*all, problem, ctx);
-  ZT_ASSIGN_OR_RETURN(Tensor workspace,
-                      ctx.arena->make(DType::u8, {std::max<int64_t>(1, int64_t(executor.workspace_bytes(*all, problem, ctx)))}));
+  AttentionWorkspace workspace;
   auto one_clip = [](const TensorView& v) {
     TensorView all_clips(v.data, v.dtype, {1, v.dim(0), v.dim(1), v.dim(2)});
     all_clips.strides = {v.dim(0) * v.stride(0), v.stride(0), v.stride(1), v.stride(2)};
@@ -60,7 +58,7 @@ Result<Tensor> block_mass_of(const ClipInput& clip, int block, const TensorView&
   args.q = one_clip(clip.q), args.k = one_clip(clip.k);
   args.lse = lse, args.mass_lse = known_lse;
   args.block_mass = mass.view().reshape({1, heads, q_blocks, k_blocks});
-  executor.run(*all, problem, args, workspace.data(), ctx);
+  ZT_RETURN_IF_ERROR(attention_forward(*all, problem, args, workspace, ctx));
   return mass;
 }
 
@@ -88,7 +86,7 @@ size_t mass_bytes(const PolicyJob& job, int block, int64_t maps, const ExecConte
   AttentionProblem problem{1, job.heads, job.head_dim, job.dtype, 0, true};
   size_t pairs = size_t(job.heads * all->parts().q.count() * all->parts().k.count());
   return Arena::block_bytes(pairs * sizeof(float)) + size_t(maps) * Arena::block_bytes(pairs) +
-         Arena::block_bytes(choose_attention(*all, problem, ctx).workspace_bytes(*all, problem, ctx));
+         attention_workspace(*all, problem, ctx);
 }
 
 size_t lists_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks, double keep) {
@@ -101,28 +99,5 @@ Result<size_t> workspace_bytes_of(PlanParts parts, const PolicyJob& job, const E
   ZT_ASSIGN_OR_RETURN(PlanPtr plan, AttentionPlan::make(std::move(parts)));
   return extra_workspace(*plan, job, ctx);
 }
-
-PolicyParameter fraction_parameter(std::string name, std::string fallback, std::string help) {
-  PolicyParameter p;
-  p.name = std::move(name), p.fallback = std::move(fallback), p.help = std::move(help);
-  return p;
-}
-
-PolicyParameter keep_parameter(std::string fallback, std::string help) {
-  return fraction_parameter("keep", std::move(fallback), std::move(help));
-}
-
-PolicyParameter choice_parameter(std::string name, std::vector<std::string> choices, std::string fallback, std::string unit,
-                                 std::string help) {
-  PolicyParameter p = fraction_parameter(std::move(name), std::move(fallback), std::move(help));
-  p.type = ParameterType::choice, p.choices = std::move(choices), p.unit = std::move(unit);
-  return p;
-}
-
-PolicyParameter block_parameter(std::string name, std::string fallback, std::string help) {
-  return choice_parameter(std::move(name), {"64", "128"}, std::move(fallback), "tokens", std::move(help));
-}
-
-int block_value(const Parameters& p, const std::string& name) { return p.choice(name) == "64" ? 64 : 128; }
 
 }  // namespace zt

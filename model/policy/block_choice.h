@@ -58,11 +58,4 @@ using PlanClock = std::chrono::steady_clock;
 // plan_from_classes with the time since `began` charged to the plan.
 Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began);
 
-PolicyParameter keep_parameter(std::string fallback, std::string help);
-PolicyParameter fraction_parameter(std::string name, std::string fallback, std::string help);
-PolicyParameter choice_parameter(std::string name, std::vector<std::string> choices, std::string fallback, std::string unit,
-                                 std::string help);
-PolicyParameter block_parameter(std::string name, std::string fallback, std::string help);  // 64 | 128 tokens
-int block_value(const Parameters& p, const std::string& name);
-
 }  // namespace zt

@@ -8,12 +8,11 @@ class Dense final : public AttentionPolicy {
   std::string_view name() const override { return "dense"; }
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext&) override {
     int64_t nq = in.q ? in.q.dim(2) : in.site.grid.tokens(), nk = in.k ? in.k.dim(2) : in.site.grid.tokens();
-    if (!plan_ || plan_->nq() != nq || plan_->nk() != nk) plan_ = AttentionPlan::dense(nq, nk);
-    return plan_;
+    return plan_.of(nq, nk);
   }
 
  private:
-  PlanPtr plan_;
+  DensePlan plan_;
 };
 
 }  // namespace

@@ -151,4 +151,33 @@ const std::string& Parameters::choice(const std::string& name) const { return at
 bool Parameters::boolean(const std::string& name) const { return at(name).number != 0; }
 bool Parameters::given(const std::string& name) const { return at(name).given; }
 
+PolicyParameter fraction_parameter(std::string name, std::string fallback, std::string help) {
+  PolicyParameter p;
+  p.name = std::move(name), p.fallback = std::move(fallback), p.help = std::move(help);
+  return p;
+}
+
+PolicyParameter keep_parameter(std::string fallback, std::string help) {
+  return fraction_parameter("keep", std::move(fallback), std::move(help));
+}
+
+PolicyParameter choice_parameter(std::string name, std::vector<std::string> choices, std::string fallback, std::string unit,
+                                 std::string help) {
+  PolicyParameter p = fraction_parameter(std::move(name), std::move(fallback), std::move(help));
+  p.type = ParameterType::choice, p.choices = std::move(choices), p.unit = std::move(unit);
+  return p;
+}
+
+PolicyParameter block_parameter(std::string name, std::string fallback, std::string help) {
+  return choice_parameter(std::move(name), {"64", "128"}, std::move(fallback), "tokens", std::move(help));
+}
+
+PolicyParameter boolean_parameter(std::string name, std::string fallback, std::string help) {
+  PolicyParameter p = fraction_parameter(std::move(name), std::move(fallback), std::move(help));
+  p.type = ParameterType::boolean;
+  return p;
+}
+
+int block_value(const Parameters& p, const std::string& name) { return p.choice(name) == "64" ? 64 : 128; }
+
 }  // namespace zt

@@ -38,6 +38,15 @@ class Parameters {
   std::string spec_;
 };
 
+// Rows of a method's table.
+PolicyParameter keep_parameter(std::string fallback, std::string help);
+PolicyParameter fraction_parameter(std::string name, std::string fallback, std::string help);
+PolicyParameter choice_parameter(std::string name, std::vector<std::string> choices, std::string fallback, std::string unit,
+                                 std::string help);
+PolicyParameter block_parameter(std::string name, std::string fallback, std::string help);  // 64 | 128 tokens
+PolicyParameter boolean_parameter(std::string name, std::string fallback, std::string help);
+int block_value(const Parameters& p, const std::string& name);
+
 // The name with the fewest edits to `word`, for "did you mean"; empty for no names.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& names);
 

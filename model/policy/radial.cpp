@@ -27,20 +27,11 @@ class Radial final : public StaticPolicy {
 Result<std::shared_ptr<AttentionPolicy>> make(const Parameters& p) {
   RadialRule rule;
   rule.decay = p.fraction("decay");
-  rule.block = p.choice("block") == "64" ? 64 : 128;
+  rule.block = block_value(p, "block");
   rule.sink = p.boolean("sink");
   const std::string& near = p.choice("near");
   rule.near = near == "full" ? RadialNear::full : near == "half" ? RadialNear::half : RadialNear::decay;
   return std::shared_ptr<AttentionPolicy>(std::make_shared<Radial>(rule, p.choice("variant") == "exact"));
-}
-
-PolicyParameter choice(std::string name, std::vector<std::string> choices, std::string fallback, std::string unit,
-                       std::string help) {
-  PolicyParameter p;
-  p.type = ParameterType::choice;
-  p.name = std::move(name), p.choices = std::move(choices), p.fallback = std::move(fallback), p.unit = std::move(unit),
-  p.help = std::move(help);
-  return p;
 }
 
 }  // namespace
@@ -53,23 +44,19 @@ Method radial_method() {
   info.advice =
       "its authors keep a quarter of the steps and the first layer dense (dense_steps=12 of 50, dense_layers=1), with decay=0.2 "
       "for Wan 2.1";
-  PolicyParameter decay;
-  decay.name = "decay", decay.type = ParameterType::fraction, decay.fallback = "1";
-  decay.help = "factor on the band's width; the released scripts use 0.2 for Wan 2.1 at its own length, 1 for longer clips";
+  PolicyParameter decay = fraction_parameter(
+      "decay", "1", "factor on the band's width; the released scripts use 0.2 for Wan 2.1 at its own length, 1 for longer clips");
   decay.citation = "the paper has no such factor: 1";
-  PolicyParameter sink;
-  sink.name = "sink", sink.type = ParameterType::boolean, sink.fallback = "1",
-  sink.help = "every query reads all of the first frame";
   PolicyParameter near =
-      choice("near", {"full", "half", "decay"}, "full", "",
+      choice_parameter("near", {"full", "half", "decay"}, "full", "",
              "what frames one apart keep: everything, the band of half a frame as first released, or the decayed band");
   near.aliases = {{"1", "full"}, {"0", "decay"}, {"s//2", "half"}};
   info.parameters = {
       decay,
-      choice("block", {"64", "128"}, "128", "tokens", "side of a block"),
-      sink,
+      block_parameter("block", "128", "side of a block"),
+      boolean_parameter("sink", "1", "every query reads all of the first frame"),
       near,
-      choice("variant", {"shipped", "exact"}, "shipped", "",
+      choice_parameter("variant", {"shipped", "exact"}, "shipped", "",
              "shipped: the released block mask bit for bit, quirks included; exact: the paper's band per token, blocks that "
              "respect frames"),
   };

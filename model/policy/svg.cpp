@@ -30,7 +30,7 @@ class Svg final : public AttentionPolicy {
     std::vector<int32_t> rows = svg_sampled_rows(n, 0, 0, 0);
     ZT_ASSIGN_OR_RETURN(PlanPtr profile, svg_profile_plan(job.grid, rows));
     AttentionProblem problem{1, job.heads, job.head_dim, job.dtype};
-    size_t own = Arena::block_bytes(choose_attention(*profile, problem, ctx).workspace_bytes(*profile, problem, ctx));
+    size_t own = attention_workspace(*profile, problem, ctx);
     size_t samples = 2 * Arena::block_bytes(size_t(3 * kSvgRows * job.heads * job.head_dim) * dtype_size(job.dtype));
     // Plans of mixed heads come one by one; a few are the rule. Each holds the band and two orders with their inverses.
     constexpr size_t kUsual = 4;
@@ -64,12 +64,6 @@ class Svg final : public AttentionPolicy {
     gather(clip.q, thrice, q, ctx);
 
     AttentionProblem problem{1, heads, d, clip.q.dtype};
-    const AttentionExecutor& executor = choose_attention(*profile, problem, ctx);
-    int64_t bytes = std::max<int64_t>(1, int64_t(executor.workspace_bytes(*profile, problem, ctx)));
-    if (!workspace_ || workspace_.shape()[0] < bytes) {
-      workspace_ = Tensor();  // give the old one back first
-      ZT_ASSIGN_OR_RETURN(workspace_, ctx.arena->make(DType::u8, {bytes}));
-    }
     auto by_head = [&](const Tensor& t) {
       TensorView v(t.data(), clip.q.dtype, {1, heads, 3 * kSvgRows, d});
       v.strides = {3 * kSvgRows * width, d, width, 1};
@@ -77,7 +71,7 @@ class Svg final : public AttentionPolicy {
     };
     AttentionArgs args;
     args.q = by_head(q), args.k = in.k, args.v = in.v, args.out = by_head(out);
-    executor.run(*profile, problem, args, workspace_.data(), ctx);
+    ZT_RETURN_IF_ERROR(attention_forward(*profile, problem, args, workspace_, ctx));
 
     std::vector<double> spatial(static_cast<size_t>(heads)), temporal(spatial), norm(spatial);
     auto part = [&](int64_t i) { return args.out.select(0, 0).slice(1, i * kSvgRows, kSvgRows); };
@@ -119,7 +113,7 @@ class Svg final : public AttentionPolicy {
   PlanPtr band_;        // every head spatial
   std::vector<int32_t> place_major_;
   std::vector<std::pair<std::vector<int32_t>, PlanPtr>> plans_;  // by the order of each head, newest last
-  Tensor workspace_;  // kept between calls: fresh memory would cost a sixth of the pass at 5,376 tokens
+  AttentionWorkspace workspace_;  // kept between calls: fresh memory would cost a sixth of the pass at 5,376 tokens
 };
 
 }  // namespace

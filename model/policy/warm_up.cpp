@@ -23,14 +23,13 @@ class WarmUp final : public AttentionPolicy {
     bool dense = s.step < steps_ || s.step >= s.steps - last_steps_ || s.layer < layers_;
     if (in.past_warm_up || !dense) return method_->plan(in, ctx);
     int64_t nq = in.q ? in.q.dim(2) : s.grid.tokens(), nk = in.k ? in.k.dim(2) : s.grid.tokens();
-    if (!dense_ || dense_->nq() != nq || dense_->nk() != nk) dense_ = AttentionPlan::dense(nq, nk);
-    return dense_;
+    return dense_.of(nq, nk);
   }
 
  private:
   std::shared_ptr<AttentionPolicy> method_;
   int64_t steps_, last_steps_, layers_;
-  PlanPtr dense_;
+  DensePlan dense_;
 };
 
 }  // namespace

@@ -85,12 +85,10 @@ Method window_method() {
       thw("stride", "1x1x1", 1, "tokens, or tiles in mode=tile",
           "queries that share one window; the window's size gives blocks as in Swin"),
       thw("dilation", "1x1x1", 1, "tokens, or tiles in mode=tile", "distance between neighbours"),
-      {},
+      choice_parameter("mode", {"token", "tile"}, "token", "",
+                       "token: exact windows, edge blocks as bit masks; tile: windows of whole tiles, always whole blocks"),
       thw("tile", "4x4x4", 1, "tokens", "tokens that share a block; at most 4096"),
   };
-  PolicyParameter& mode = info.parameters[3];
-  mode.name = "mode", mode.type = ParameterType::choice, mode.fallback = "token", mode.choices = {"token", "tile"};
-  mode.help = "token: exact windows, edge blocks as bit masks; tile: windows of whole tiles, always whole blocks";
   info.parameters[0].citation = "arXiv 2504.16922, table 2: 18x24x24 on 30x48x80";
   return {info, make};
 }
