@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string JobSpec::*kOutputs[] = {&JobSpec::output, &JobSpec::save_latents, &JobSpec::save_frames, &JobSpec::report};
-
 // The settings hash a side file states; empty when it is none of ours.
 std::string stated_hash(const std::string& side_file) {
   auto json = read_json_file(side_file, {.bytes = 2 * kMaxTextBytes});
@@ -29,8 +27,7 @@ std::string stated_hash(const std::string& side_file) {
 
 bool output_exists(const std::string& output) {
   std::error_code error;
-  std::string place = output;
-  while (place.size() > 1 && place.ends_with('/')) place.pop_back();
+  std::string place = without_slash(output);
   if (fs::is_directory(place, error)) return !fs::is_empty(place, error);
   return fs::exists(output.find('%') == std::string::npos ? output : frame_name(output, 1), error);
 }
@@ -84,7 +81,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     item.number = i + 1, item.place = job.place, item.spec = job.spec;
     bool may_replace = item.spec.overwrite;
     item.spec.resume = true;
-    for (std::string JobSpec::*name : kOutputs) {
+    for (std::string JobSpec::*name : kOutputNames) {
       std::string& path = item.spec.*name;
       if (path.empty()) continue;
       if (Status s = dry ? ok_status() : make_folders(folder, path); !s.ok()) return s.in(job.place);
@@ -96,7 +93,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     if (!prepared.ok() && prepared.status().code() != Code::kTooBig) return prepared.status().in(job.place);
     if (!prepared.ok()) item.trouble = prepared.status().in(job.place);
     item.spec = judged.spec;
-    for (std::string JobSpec::*name : kOutputs) item.spec.*name = job.spec.*name;
+    for (std::string JobSpec::*name : kOutputNames) item.spec.*name = job.spec.*name;
     item.settings_hash = judged.settings_hash;
     item.memory_mb = judged.memory_estimate_mb, item.tiled_decode = judged.tiled_decode;
     item.tokens = int64_t(judged.numbers["tokens"]), item.expected_s = judged.numbers["expected_s"];

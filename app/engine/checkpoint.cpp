@@ -8,6 +8,7 @@
 
 #include "app/media/output_file.h"
 #include "app/session/job_text.h"
+#include "kernels/plan/attention_plan.h"
 #include "kernels/plan/sha256.h"
 #include "model/io/safetensors_header.h"
 #include "model/policy/policy.h"
@@ -39,9 +40,7 @@ std::string checksum(const Metadata& metadata, const std::map<std::string, Tenso
     text(name), text(dtype_name(t.dtype)), text(t.shape.str());
     sha.add(t.data, t.bytes());
   }
-  std::string hex;
-  for (uint8_t byte : sha.finish()) hex += fmt::format("{:02x}", byte);
-  return hex;
+  return hex(sha.finish());
 }
 
 Result<int64_t> whole_number(const Metadata& m, const std::string& key, int64_t low, int64_t high) {
@@ -64,8 +63,7 @@ Status expect(const Metadata& m, const std::string& key, std::string_view want, 
 }  // namespace
 
 std::string checkpoint_path(const std::string& output) {
-  std::string place = output;
-  while (place.size() > 1 && place.ends_with('/')) place.pop_back();
+  std::string place = without_slash(output);
   std::string stem = stem_of(place);
   return folder_of(place) + "/" + (stem.starts_with('.') ? "" : ".") + stem + ".checkpoint";
 }

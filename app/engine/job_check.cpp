@@ -38,8 +38,7 @@ Status check_outputs(PreparedJob& job, JobKind kind) {
     ZT_ASSIGN_OR_RETURN(job.format, choose_clip_format(s.output, s.codec, s.crf, s.pix_fmt));
     s.codec = job.format.codec, s.crf = job.format.crf, s.pix_fmt = job.format.pix_fmt;
     if (job.format.target == ClipFormat::Target::image_pattern) {
-      std::string place = s.output;
-      while (place.size() > 1 && place.ends_with('/')) place.pop_back();
+      std::string place = without_slash(s.output);
       std::error_code error;
       bool folder = names_folder(s.output);
       std::string first = folder ? place : frame_name(s.output, 1);

@@ -20,7 +20,7 @@ Status fill(JobEstimate& out, const EstimateJob& ask, const JobPlaces& places, c
   const TransformerConfig& t = model.transformer_config;
   ClipShape clip{job.spec.size.width, job.spec.size.height, job.spec.frames};
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(model, clip));
-  Grid grid{latent[1] / t.patch_t, latent[2] / t.patch_h, latent[3] / t.patch_w};
+  Grid grid = token_grid(t, latent);
   out.tokens = grid.tokens(), out.layers = t.layers, out.heads = t.heads;
   size_t available = available_memory();
   ctx.arena->set_budget(available);

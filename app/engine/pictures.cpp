@@ -4,9 +4,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "app/analysis/picture.h"
 #include "app/media/clip_format.h"
 #include "app/media/clip_reader.h"
-#include "app/media/clip_writer.h"
 #include "app/session/job_text.h"
 
 namespace zt {
@@ -56,15 +56,8 @@ Result<Clip> load_thumbnail(const std::string& path) {
 Status save_picture(const std::string& path, const ClipFrames& clip, int64_t frame) {
   if (!path.ends_with(".png")) return invalid("{}: pictures are saved as .png", path);
   if (frame < 0 || frame >= clip.frames) return invalid("{}: the clip has no frame {}", path, frame);
-  ClipSettings settings;
-  settings.output = path, settings.replace = true;
-  ZT_ASSIGN_OR_RETURN(settings.format, choose_clip_format(path, "auto", -1, "auto"));
-  settings.width = clip.width, settings.height = clip.height, settings.frames = 1, settings.fps = 1;
-  ZT_ASSIGN_OR_RETURN(auto writer, ClipWriter::open(settings));
   const uint8_t* rgb = clip.frame(frame);
-  ZT_RETURN_IF_ERROR(writer->push(std::vector<uint8_t>(rgb, rgb + clip.width * clip.height * 3)));
-  ZT_RETURN_IF_ERROR(writer->finish());
-  return writer->commit();
+  return write_png(path, {clip.width, clip.height, {rgb, rgb + clip.width * clip.height * 3}}, true);
 }
 
 Result<JobSpec> stored_settings(const std::string& path) {

@@ -36,7 +36,7 @@ Result<RenderMemory> render_memory(const TextToVideo& pipeline, const PreparedJo
   ZT_ASSIGN_OR_RETURN(m.model, pipeline.estimate(clip, text_rows, job.spec.vae_tiling == "on", ctx));
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(pipeline.model(), clip));
   const TransformerConfig& t = pipeline.model().transformer_config;
-  PolicyJob all{{latent[1] / t.patch_t, latent[2] / t.patch_h, latent[3] / t.patch_w}, t.layers, t.heads, t.head_dim,
+  PolicyJob all{token_grid(t, latent), t.layers, t.heads, t.head_dim,
                 job.spec.cfg_scale > 1 ? 2 : 1, job.compute};
   if (measured(job)) m.model.denoise += RecallMeter::bytes(t.heads, all.grid.tokens(), t.head_dim, job.compute, ctx);
   if (method) {

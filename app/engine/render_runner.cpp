@@ -238,11 +238,11 @@ Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobContr
   ZT_ASSIGN_OR_RETURN(p.job, host.begin(spec, JobKind::render, control));
   result.spec = p.job.spec, result.settings_hash = settings_hash(p.job.spec);
   ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
-  result.numbers["tokens"] = double(p.latent[1] * (p.latent[2] / 2) * (p.latent[3] / 2));
-  result.numbers["text_tokens"] = double(p.prompt.ids.size());
   const ModelFolder& model = p.pipeline->model();
+  Grid grid = token_grid(model.transformer_config, p.latent);
+  result.numbers["tokens"] = double(grid.tokens());
+  result.numbers["text_tokens"] = double(p.prompt.ids.size());
   // A method whose plan depends on the tensors is counted as dense.
-  Grid grid{p.latent[1], p.latent[2] / model.transformer_config.patch_h, p.latent[3] / model.transformer_config.patch_w};
   auto plan = static_plan(*p.job.attention, grid, model.transformer_config.heads, host.ctx());
   result.numbers["expected_flops"] =
       sampling_flops(model.transformer_config, p.latent, int64_t(p.prompt.ids.size()), p.job.spec.steps, p.guided, plan.ok() ? (*plan)->density() : 1) +

@@ -7,7 +7,7 @@
 namespace zt {
 
 double sampling_flops(const TransformerConfig& c, const Shape& latent, int64_t text_rows, int64_t steps, bool guided, double density) {
-  double n = double(latent[1] / c.patch_t * (latent[2] / c.patch_h) * (latent[3] / c.patch_w)), d = double(c.dim());
+  double n = double(token_grid(c, latent).tokens()), d = double(c.dim());
   double linear = n * d * (6 * d + 2 * double(c.ffn_dim));  // q, k, v, out, cross q, cross out; up and down
   double attention = 2 * n * d * (n * density + double(text_rows));
   return 2 * double(c.layers) * (linear + attention) * double(steps) * (guided ? 2 : 1);

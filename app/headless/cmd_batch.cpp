@@ -149,8 +149,7 @@ int run_batch(const BatchOptions& o) {
   if (!loop.ok()) return print_status(failed("the system has no file descriptors left"));
   auto host = make_host();
   if (!host.ok()) return print_status(host.status());
-  std::string folder = o.folder.empty() ? default_folder(o.input) : o.folder;
-  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  std::string folder = without_slash(o.folder.empty() ? default_folder(o.input) : o.folder);
   auto batch = Batch::open(**host, std::move(jobs), folder, shard, o.dry, [&] { return loop.wait(0) > 0; });
   if (!batch.ok()) return print_status(batch.status());
   if (o.dry) return print_plan(o, batch->items());

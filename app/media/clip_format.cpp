@@ -108,11 +108,7 @@ std::string frame_name(const std::string& pattern, int64_t number) {
 }
 
 std::string side_file_of(const std::string& output) {
-  if (names_folder(output)) {
-    std::string folder = output;
-    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-    return folder + ".json";
-  }
+  if (names_folder(output)) return without_slash(output) + ".json";
   std::string stem = stem_of(output), folder = output.substr(0, output.rfind('/') + 1);
   if (auto p = placeholder(stem)) {
     stem = stem.substr(0, p->begin) + stem.substr(p->end);

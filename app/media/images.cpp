@@ -56,8 +56,7 @@ class Images final : public FrameEncoder {
   Status commit() override {
     std::error_code error;
     if (!names_folder(settings_.output)) return move_into("");
-    std::string folder = settings_.output;
-    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    std::string folder = without_slash(settings_.output);
     if (fs::exists(folder, error)) return move_into(folder + "/");
     return hidden_.commit();
   }
@@ -87,9 +86,7 @@ class Images final : public FrameEncoder {
 }  // namespace
 
 Result<std::unique_ptr<FrameEncoder>> open_images(const ClipSettings& settings) {
-  std::string place = settings.output;
-  while (place.size() > 1 && place.ends_with('/')) place.pop_back();
-  ZT_ASSIGN_OR_RETURN(PendingFile folder, PendingFile::create(place, settings.replace, true, settings.faults));
+  ZT_ASSIGN_OR_RETURN(PendingFile folder, PendingFile::create(without_slash(settings.output), settings.replace, true, settings.faults));
   auto images = std::make_unique<Images>(std::move(folder), settings);
   ZT_RETURN_IF_ERROR(images->open());
   return std::unique_ptr<FrameEncoder>(std::move(images));

@@ -87,6 +87,11 @@ TagState tag_state(const std::string& tag) {
   return process_start(pid) == tag.substr(second + 1) ? TagState::alive : TagState::dead;
 }
 
+std::string without_slash(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
 std::string folder_of(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";

@@ -55,6 +55,7 @@ TagState tag_state(const std::string& tag);
 // Removes temporary files of dead owners from a folder. Files of other machines are left alone.
 void remove_stale(const std::string& folder);
 
+std::string without_slash(std::string path);  // at its end; "/" stays
 std::string folder_of(const std::string& path);  // "." for a plain name
 std::string stem_of(const std::string& path);    // file name without folder and last extension
 

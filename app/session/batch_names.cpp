@@ -136,7 +136,7 @@ Problem settle_batch(std::span<BatchJob> jobs, const std::string& folder) {
     if (s.output.empty()) s.output = "{index}.mp4";
     const JobSpec before = s;  // one template must not see what became of another
     std::set<std::string> own;
-    for (std::string JobSpec::*member : {&JobSpec::output, &JobSpec::save_latents, &JobSpec::save_frames, &JobSpec::report}) {
+    for (std::string JobSpec::*member : kOutputNames) {
       std::string& name = s.*member;
       if (name.empty()) continue;
       std::string field = member == &JobSpec::output         ? "output"

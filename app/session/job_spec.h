@@ -55,6 +55,10 @@ struct JobSpec {
   bool operator==(const JobSpec&) const = default;
 };
 
+// The fields that name files a job makes.
+inline constexpr std::string JobSpec::*kOutputNames[] = {&JobSpec::output, &JobSpec::save_latents, &JobSpec::save_frames,
+                                                         &JobSpec::report};
+
 // One line that names the field, or empty when there is nothing to complain about.
 using Problem = std::string;
 

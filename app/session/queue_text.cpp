@@ -29,8 +29,7 @@ std::string name_in(const std::string& folder, const std::string& path) {
 // A value a field, in the order of the table; empty = left out. What nobody set is written, too: presets differ from model to
 // model and must not change a job that waits.
 std::vector<std::string> values_of(JobSpec spec, const std::string& folder) {
-  for (std::string JobSpec::*name : {&JobSpec::output, &JobSpec::save_latents, &JobSpec::save_frames, &JobSpec::report})
-    spec.*name = name_in(folder, spec.*name);
+  for (std::string JobSpec::*name : kOutputNames) spec.*name = name_in(folder, spec.*name);
   spec.resume = false;  // a queue goes on by itself
   std::vector<std::string> values;
   for (const Field& f : job_fields()) {
