@@ -34,4 +34,13 @@ WindowState read_kept(const std::string& folder, Problem& problem) {
   return state;
 }
 
+std::vector<std::string> example_prompts(const std::string& assets) {
+  std::vector<std::string> prompts;
+  std::ifstream f(assets + "/prompts/mini.txt");
+  for (std::string line; std::getline(f, line);) {
+    if (!line.empty()) prompts.push_back(line);
+  }
+  return prompts;
+}
+
 }  // namespace zt

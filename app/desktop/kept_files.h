@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "app/session/window_state.h"
 
@@ -14,5 +15,8 @@ std::string default_output_folder();
 
 // Defaults when there is nothing, or nothing readable; then `problem` says so.
 WindowState read_kept(const std::string& folder, Problem& problem);
+
+// The lines of assets/prompts/mini.txt; none when there is no such file, for the window works without.
+std::vector<std::string> example_prompts(const std::string& assets);
 
 }  // namespace zt

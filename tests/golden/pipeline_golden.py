@@ -32,7 +32,7 @@ from diffusers import (
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-TOKENIZER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "assets", "mini", "tokenizer")
+TOKENIZER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pipelines", "parts", "tokenizer")  # small, and fixed: the embedded model's may change
 MAX_TOKENS = 512
 WORDS = ("a red ball rolls over green hills, two small birds at night; snow falls slowly on the old tower & sea <tag> "
          "100% Ünïcode 雪 the blue cube spins").split()

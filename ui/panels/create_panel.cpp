@@ -36,10 +36,23 @@ void choice_row(const Context& c, const char* label, const char* field, const st
   ImGui::EndCombo();
 }
 
+void examples(const Context& c) {
+  if (c.state.examples.empty() || c.state.form.spec.model != JobSpec().model) return;
+  ImGui::SameLine(0, em(0.5f));
+  if (ImGui::ArrowButton("##examples", ImGuiDir_Down)) ImGui::OpenPopup("examples");
+  tip("prompts that the embedded model draws well");
+  if (!ImGui::BeginPopup("examples")) return;
+  for (const std::string& prompt : c.state.examples) {
+    if (ImGui::Selectable(prompt.c_str(), prompt == c.state.form.spec.prompt)) c.act(SetField{"prompt", prompt});
+  }
+  ImGui::EndPopup();
+}
+
 void prompts(const Context& c) {
   const JobSpec& s = c.state.form.spec;
   std::string text;
   ImGui::TextUnformatted("Prompt");
+  examples(c);
   if (c.state.focus_changed && c.state.focus == Panel::create) ImGui::SetKeyboardFocusHere();
   if (prompt_box("##prompt", s.prompt, {-1, em(5.6f)}, text)) c.act(SetField{"prompt", text});
   ImGui::TextDisabled("Leave out");

@@ -96,7 +96,8 @@ struct Notice {
 enum class Dialog : uint8_t { none, close, keys };
 
 struct AppState {
-  std::vector<MethodInfo> methods;  // the registry's table; never changes
+  std::vector<MethodInfo> methods;    // the registry's table; never changes
+  std::vector<std::string> examples;  // prompts that the embedded model draws well; never changes
   Form form;
   Queue queue;
   Gallery gallery;

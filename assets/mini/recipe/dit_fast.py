@@ -53,8 +53,13 @@ def _rope(x, cos, sin):
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
 
 
-def block(x, ctx, bias, mod, cos, sin, P):
-    """x fp32 [B,N,D]; ctx bf16 [B,L,D]; bias fp32 [B,1,1,L]; mod fp32 [B,6,D]; cos, sin [1,N,1,32]"""
+def dense(q, k, v):
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def block(x, ctx, bias, mod, cos, sin, P, attend=dense, extra=()):
+    """x fp32 [B,N,D]; ctx bf16 [B,L,D]; bias fp32 [B,1,1,L]; mod fp32 [B,6,D]; cos, sin [1,N,1,32]; attend(q, k, v, *extra) with
+    q, k, v bf16 [B,H,N,64] is the self-attention"""
     (sst, q1w, q1b, k1w, k1b, v1w, v1b, o1w, o1b, nq1, nk1, q2w, q2b, k2w, k2b, v2w, v2b, o2w, o2b, nq2, nk2,
      n2w, n2b, f1w, f1b, f2w, f2b) = P
     D = x.shape[2]
@@ -64,7 +69,7 @@ def block(x, ctx, bias, mod, cos, sin, P):
     q = _rope(_rms(_lin(h, q1w, q1b), nq1).unflatten(2, (H, HEAD)), cos, sin).to(BF).transpose(1, 2)
     k = _rope(_rms(_lin(h, k1w, k1b), nk1).unflatten(2, (H, HEAD)), cos, sin).to(BF).transpose(1, 2)
     v = _lin(h, v1w, v1b).unflatten(2, (H, HEAD)).transpose(1, 2)
-    a = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    a = attend(q, k, v, *extra).transpose(1, 2).flatten(2)
     x = x + _lin(a, o1w, o1b).float() * g1
     h = F.layer_norm(x, (D,), n2w, n2b, 1e-6).to(BF)
     q = _rms(_lin(h, q2w, q2b), nq2).to(BF).unflatten(2, (H, HEAD)).transpose(1, 2)
@@ -91,14 +96,16 @@ def block_params(b):
 _block = block
 
 
-def compile_block():
-    """About a fifth faster at 80 tokens, nothing at 576; half a minute of compiling a shape."""
+def compile_block(dynamic=False):
+    """On CPUs about a fifth faster at 80 tokens, nothing at 576; half a minute of compiling a shape. On a graphics card, where every
+    pass over memory counts, once for all shapes (`dynamic`). None: not compiled again."""
     global _block
-    _block = torch.compile(block, dynamic=False)
+    _block = block if dynamic is None else torch.compile(block, dynamic=dynamic)
 
 
-def forward(m, x, t, ctx, n_tok, total_len):
-    """x fp32 [B,16,T,H,W]; t [B] in 0..1000; ctx fp32 [B,L,text_dim], zero from n_tok [B] on, L > max n_tok; total_len [B] ints."""
+def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None):
+    """x fp32 [B,16,T,H,W]; t [B] in 0..1000; ctx fp32 [B,L,text_dim], zero from n_tok [B] on, L > max n_tok; total_len [B] ints.
+    `params`: for each block its parameters (as block_params gives them) and what `attend` takes beside q, k, v."""
     B, C, T, Hh, Ww = x.shape
     D = m.config.num_attention_heads * HEAD
     cos, sin = m.rope(x)
@@ -110,12 +117,12 @@ def forward(m, x, t, ctx, n_tok, total_len):
     mod = ce.time_proj(F.silu(temb)).unflatten(1, (6, -1))
     te = ce.text_embedder
     c = te.linear_2(te.act_1(te.linear_1(ctx))).to(BF)
-    pos = torch.arange(ctx.shape[1])[None]
+    pos = torch.arange(ctx.shape[1], device=ctx.device)[None]
     bias = torch.where(pos < n_tok[:, None], 0.0, -30000.0)
     pad = torch.log((total_len - n_tok).clamp(min=1).float())[:, None]
     bias = torch.where(pos == n_tok[:, None], pad, bias)[:, None, None, :]
-    for b in m.blocks:
-        h = _block(h, c, bias, mod, cos, sin, block_params(b))
+    for P, extra in params or [(block_params(b), ()) for b in m.blocks]:
+        h = _block(h, c, bias, mod, cos, sin, P, attend, extra)
     sh, sc = (m.scale_shift_table + temb.unsqueeze(1)).chunk(2, 1)
     h = F.layer_norm(h, (D,), eps=1e-6) * (1 + sc) + sh
     o = _lin(h.to(BF), m.proj_out.weight, m.proj_out.bias).float()

@@ -18,17 +18,34 @@ from schedule import Budget, read_state, write_state
 TEXT = 48                                                           # longest caption and the padding token
 
 
-def noise_levels(n, shift, g):
+def noise_levels(n, shift, g=None, device="cpu"):
     """Stratified logit-normal, shifted towards noise as the sampler's own levels are."""
-    u = (torch.arange(n) + torch.rand(n, generator=g)) / n
+    u = (torch.arange(n, device=device) + torch.rand(n, generator=g, device=device)) / n
     s = torch.sigmoid(torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4)) * 1.1)
     return shift * s / (1 + (shift - 1) * s)
 
 
-def text_lengths(n, lo, hi, g):
+def text_lengths(n, lo, hi, g=None, device="cpu"):
     """The padded length the pipeline would use: half the samples 512, half any, so that every max_sequence_length works."""
-    any_ = torch.exp(torch.empty(n).uniform_(np.log(lo), np.log(hi), generator=g)).long()
-    return torch.where(torch.rand(n, generator=g) < 0.5, torch.full_like(any_, hi), any_)
+    any_ = torch.exp(torch.empty(n, device=device).uniform_(np.log(lo), np.log(hi), generator=g)).long()
+    return torch.where(torch.rand(n, generator=g, device=device) < 0.5, torch.full_like(any_, hi), any_)
+
+
+def without_captions(ids, n, part):
+    """Some captions left out: what guidance compares with."""
+    off = torch.rand(len(n), device=n.device) < part
+    ids = ids.masked_fill(off[:, None], 0)
+    ids[:, 0] = torch.where(off, 1, ids[:, 0])                      # an empty caption is </s> alone
+    return ids, torch.where(off, 1, n)
+
+
+def flow_errors(dit, te, x0, eps, s, ids, n, total):
+    """Squared error of the velocity, one a sample: x0 and eps [B,16,T,H,W], noise level s [B], tokens ids [B,L] with n [B] real ones."""
+    sv = s.view(-1, 1, 1, 1, 1)
+    with torch.autocast(x0.device.type, torch.bfloat16):
+        ctx = T.encode(te, ids, n).float()
+    out = D.forward(dit, (1 - sv) * x0 + sv * eps, s * 1000, ctx, n, total)
+    return (out - (eps - x0)).square().mean((1, 2, 3, 4))
 
 
 def worker(rank, a, sh, st, pool, tok, ctrl, stat):
@@ -67,12 +84,8 @@ def worker(rank, a, sh, st, pool, tok, ctrl, stat):
         ids, n = tok(caps, TEXT)
         total = text_lengths(share, TEXT, 512, g)
         s = noise_levels(share, a.shift, g)
-        eps, sv = torch.randn(x0.shape, generator=g), s.view(-1, 1, 1, 1, 1)
         sh.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
-            ctx = T.encode(te, ids, n).float()
-        out = D.forward(dit, (1 - sv) * x0 + sv * eps, s * 1000, ctx, n, total)
-        per = (out - (eps - x0)).square().mean((1, 2, 3, 4))
+        per = flow_errors(dit, te, x0, torch.randn(x0.shape, generator=g), s, ids, n, total)
         per.mean().backward()
         b = (s * 5).long().clamp(0, 4)
         stat[rank, 0].index_add_(0, b, per.detach().double())
@@ -107,10 +120,14 @@ def load_pipeline_weights(folder):
     return dict(torch.nn.ModuleDict(dict(dit=dit, te=te)).named_parameters())
 
 
-def start(a, tok):
-    dit = D.build(a.cfg["dim"], a.cfg["layers"], a.cfg["ffn"])
+def start_net(tok, dim, layers):
+    dit = D.build(dim, layers, 4 * dim)
     D.init(dit)
-    net = torch.nn.ModuleDict(dict(dit=dit, te=T.build(tok.size)))
+    return torch.nn.ModuleDict(dict(dit=dit, te=T.build(tok.size)))
+
+
+def start(a, tok):
+    net = start_net(tok, a.cfg["dim"], a.cfg["layers"])
     st, d, a.resumed = dict(step=0, seen=0, log=[]), None, os.path.exists(a.ck)
     if a.resumed:
         d = torch.load(a.ck, weights_only=False)

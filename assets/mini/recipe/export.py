@@ -7,6 +7,7 @@ import torch
 import dit_fast as D
 import text as T
 import vae_fast as V
+from parallel import load_checkpoint
 from pool import load_vae
 from schedule import STATE_FILE
 
@@ -28,7 +29,7 @@ def export_vae(path, stats, folder=None):
 
 
 def load_dit(path, tok):
-    d = torch.load(path, weights_only=False)
+    d = load_checkpoint(path)
     c = d["cfg"]
     net = torch.nn.ModuleDict(dict(dit=D.build(c["dim"], c["layers"], c["ffn"]), te=T.build(tok.size)))
     miss = net.load_state_dict(d["ema"], strict=False)
@@ -49,7 +50,7 @@ def merge_states(folders, out):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--vae", required=True)
-    ap.add_argument("--stats", default=None, help="report of vae_eval; needed for a folder that draws")
+    ap.add_argument("--stats", default=None, help="report of vae_eval: the latents' mean and deviation; default: what the VAE's checkpoint says, as that of card_train does")
     ap.add_argument("--dit", default=None, help="without it only vae/ is written")
     ap.add_argument("--tokenizer", default=None)
     ap.add_argument("--out", required=True)
@@ -58,7 +59,10 @@ def main():
     a = ap.parse_args()
     from diffusers import UniPCMultistepScheduler, WanPipeline
     from transformers import AutoTokenizer
-    stats = json.load(open(a.stats)) if a.stats else dict(mean=None, std=None)
+    stats = json.load(open(a.stats)) if a.stats else {} if os.path.isdir(a.vae) else load_checkpoint(a.vae).get("report", {})
+    stats = dict(mean=None, std=None) | stats
+    if a.dit and not stats["mean"]:
+        raise SystemExit("--stats: a folder that draws needs the latents' mean and deviation")
     for part in PARTS:                                              # nothing else in the folder is ours to remove
         shutil.rmtree(os.path.join(a.out, part), ignore_errors=True)
     os.makedirs(a.out, exist_ok=True)

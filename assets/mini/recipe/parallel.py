@@ -1,10 +1,12 @@
-"""Data parallelism in shared memory for a few single-threaded processes on one machine, and the optimiser.
+"""Data parallelism in shared memory for a few single-threaded processes on one machine (or one process and a card), and the optimiser.
 
 Parameters, gradients, optimiser state and the EMA are flat shared buffers. Each process computes the gradient of its share
 of the batch, then updates its share of the parameters: Muon for matrices (and convolutions flattened to matrices), Adam
 for the rest. Nothing is copied between processes; three barriers a step are the only cost.
 """
 import ctypes
+import glob
+import io
 import math
 import os
 import signal
@@ -30,14 +32,14 @@ def newton_schulz(g, steps=5):
 class Shared:
     """`net`'s parameters in shared memory. `is_big(name, p)` says which ones Muon updates."""
 
-    def __init__(self, net, is_big, procs):
+    def __init__(self, net, is_big, procs, device="cpu"):
         self.net, self.W = net, procs
         items = sorted(((n, p, bool(is_big(n, p))) for n, p in net.named_parameters()), key=lambda t: not t[2])
         self.spec, o = {}, 0
         for n, p, big in items:
             self.spec[n] = (o, p.numel(), tuple(p.shape), big)
             o += p.numel()
-        z = lambda *s, **k: torch.zeros(*s, **k).share_memory_()
+        z = lambda *s, **k: torch.zeros(*s, **k).share_memory_() if device == "cpu" else torch.zeros(*s, device=device, **k)
         self.flat, self.ema, self.mom, self.var, self.G = z(o), z(o), z(o), z(o), z(procs, o)
         self.norms, self.adam_t = z(procs, dtype=torch.float64), z(1, dtype=torch.int64)
         for n, p, _ in items:
@@ -95,28 +97,27 @@ class Shared:
     def step(self, lr_big, lr_small, ema, clip=1.0, wd=0.02, betas=(0.9, 0.98)):
         """All processes call this after backward; returns the gradient norm. A barrier ends it."""
         self.bar.wait()
-        gs = [self.G[:, s].mean(0) for s in self.own]
-        self.norms[self.rank] = sum(float(x.square().sum()) for x in gs)
+        gs = [self.G[:, s].mean(0) if self.W > 1 else self.G[0, s] for s in self.own]
+        self.norms[self.rank] = torch.stack(torch._foreach_norm(gs)).double().square().sum()
         self.bar.wait()
         gn = float(self.norms.sum()) ** 0.5
         if math.isfinite(gn):                                       # a bad batch is skipped, not learned
-            c, i = min(1.0, clip / (gn + 1e-6)), 0
+            torch._foreach_mul_(gs, min(1.0, clip / (gn + 1e-6)))
+            i = 0
             for (r, q), group in self.groups.items():
-                us = []
-                for o, k in group:
-                    g = gs[i] * c
-                    i += 1
-                    m = self.mom[o:o + k]
-                    m.lerp_(g, 0.05)
-                    us.append(g.lerp(m, 0.95).view(r, q))
-                for (o, k), w in zip(group, newton_schulz(torch.stack(us))):
-                    self.flat[o:o + k].mul_(1 - lr_big * wd).add_(w.reshape(-1), alpha=-lr_big * 0.2 * max(r, q) ** 0.5)
+                views = lambda buf: [buf[o:o + k] for o, k in group]
+                g, m, i = gs[i:i + len(group)], views(self.mom), i + len(group)
+                torch._foreach_lerp_(m, g, 0.05)
+                us = torch.stack(torch._foreach_lerp(g, m, 0.95)).view(-1, r, q)
+                ws = newton_schulz(us).view(len(group), -1).unbind()
+                torch._foreach_mul_(views(self.flat), 1 - lr_big * wd)
+                torch._foreach_add_(views(self.flat), ws, alpha=-lr_big * 0.2 * max(r, q) ** 0.5)
             t = int(self.adam_t) + 1
-            m, v, g = self.mom[self.small], self.var[self.small], gs[-1] * c
+            m, v, g = self.mom[self.small], self.var[self.small], gs[-1]
             m.lerp_(g, 1 - betas[0])
             v.lerp_(g.square(), 1 - betas[1])
             self.flat[self.small].addcdiv_(m / (1 - betas[0] ** t), (v / (1 - betas[1] ** t)).sqrt_().add_(1e-8), value=-lr_small)
-            for s in self.own:
+            for s in self.own if self.W > 1 else [slice(None)]:
                 self.ema[s].lerp_(self.flat[s], 1 - ema)
         self.bar.wait()
         if self.rank == 0:
@@ -127,6 +128,26 @@ class Shared:
 def save_atomic(obj, path):
     torch.save(obj, path + ".tmp")
     os.replace(path + ".tmp", path)
+
+
+def save_pieces(obj, path, most):
+    """A checkpoint as path.00, path.01 ... of at most `most` bytes each, for where one file may not be larger."""
+    buf = io.BytesIO()
+    torch.save(obj, buf)
+    data = buf.getvalue()
+    for i in range(0, len(data), most):
+        with open(f"{path}.{i // most:02d}", "wb") as f:
+            f.write(data[i:i + most])
+
+
+def load_checkpoint(path):
+    """A checkpoint in one file or in pieces."""
+    if os.path.exists(path):
+        return torch.load(path, weights_only=False)
+    pieces = sorted(glob.glob(path + ".[0-9][0-9]"))
+    if not pieces:
+        raise SystemExit(f"{path}: no such checkpoint, neither whole nor in pieces ({path}.00 ...)")
+    return torch.load(io.BytesIO(b"".join(open(f, "rb").read() for f in pieces)), weights_only=False)
 
 
 def launch(fn, procs, *args):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import vae_fast as V
 from captions import caption
-from parallel import launch
+from parallel import launch, load_checkpoint
 from world import World
 
 
@@ -20,7 +20,7 @@ def load_vae(path, dtype=torch.float32):
     """EMA weights of a vae_train checkpoint, or the vae of a pipeline folder."""
     if os.path.isdir(path):
         return V.AutoencoderKLWan.from_pretrained(path, subfolder="vae", torch_dtype=dtype).eval()
-    d = torch.load(path, weights_only=False)
+    d = load_checkpoint(path)
     vae = V.build(d["base"], d["blocks"])
     vae.load_state_dict(d["ema"])
     for p in vae.parameters():                                      # .to() would warn about layers that this class has not got

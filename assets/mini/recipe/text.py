@@ -67,7 +67,7 @@ def build(vocab, d=192, layers=3, d_kv=32, heads=6, d_ff=512):
 
 
 def encode(m, ids, n):
-    mask = (torch.arange(ids.shape[1])[None] < n[:, None]).long()
+    mask = (torch.arange(ids.shape[1], device=ids.device)[None] < n[:, None]).long()
     return m(ids, mask).last_hidden_state * mask[..., None]
 
 

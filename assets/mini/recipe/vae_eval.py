@@ -18,10 +18,8 @@ SIZES = {"64": (64, 64, 17, 16), "128": (128, 128, 33, 12), "256": (256, 256, 33
 def round_trip(vae, video):
     """uint8 [F,H,W,3] -> the same after encoding and decoding, and the latent"""
     x = torch.from_numpy(video).permute(3, 0, 1, 2)[None].float().contiguous(memory_format=V.CL3) / 127.5 - 1
-    with torch.autocast("cpu", torch.bfloat16):
-        z = V.encode(vae, x)[0]
-        y = V.decode(vae, z)
-    y = ((y.float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    z = V.encode(vae, x)[0]
+    y = ((V.decode(vae, z).clamp(-1, 1) + 1) * 127.5).round().byte()
     return y[0].permute(1, 2, 3, 0).numpy(), z[0].float().numpy()
 
 

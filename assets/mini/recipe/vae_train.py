@@ -63,7 +63,7 @@ def inflate(vae):
 
 
 def loss_of(vae, x, a):
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16):
         with torch.set_grad_enabled(not a.decoder_only):
             m, lv = V.encode(vae, x)
         m, lv = m.float(), lv.float()
@@ -78,6 +78,11 @@ def loss_of(vae, x, a):
         loss = loss + a.flicker * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     kl = 0.5 * (m.square() + lv.exp() - 1 - lv).mean()
     return (loss if a.decoder_only else loss + a.kl * kl), rec, d.square().mean(), kl
+
+
+def is_big(name, p):
+    """What Muon updates: convolutions but the first and the last."""
+    return p.requires_grad and p.dim() >= 4 and not any(k in name for k in ("conv_in", "decoder.conv_out.weight", "gamma"))
 
 
 def worker(rank, a, vae, sh, st, ctrl):
@@ -165,8 +170,7 @@ def start(a):
     if a.decoder_only:                                              # frozen at the EMA that made the latents
         for p in list(vae.encoder.parameters()) + list(vae.quant_conv.parameters()):
             p.requires_grad_(False)
-    edge_layer = ("conv_in", "decoder.conv_out.weight", "gamma")
-    sh = Shared(vae, lambda n, p: p.requires_grad and p.dim() >= 4 and not any(k in n for k in edge_layer), a.procs)
+    sh = Shared(vae, is_big, a.procs)
     if d:
         if a.decoder_only:
             frozen = [n for n, p in vae.named_parameters() if not p.requires_grad]

@@ -8,6 +8,7 @@ whole of the `test` split, so that a prompt used for judging has not been seen w
 """
 import argparse
 import zlib
+from typing import NamedTuple, Optional
 import cv2
 import numpy as np
 from PIL import Image
@@ -18,6 +19,26 @@ from scenery import background
 from sprites import Sprites, blit
 
 SIZES = {1: (0.36, 0.52), 2: (0.29, 0.37), 3: (0.22, 0.28)}         # sprite size as a part of the shorter side
+
+
+class Actor(NamedTuple):
+    """A subject in a clip; x, y (centre), size (all in pixels of the frame) and angle have one value a frame."""
+    name: str
+    colour: Optional[str]
+    flip: bool
+    x: np.ndarray
+    y: np.ndarray
+    size: np.ndarray
+    angle: np.ndarray
+
+
+class Script(NamedTuple):
+    caption: str
+    meta: dict
+    still: np.ndarray           # float32 [h, w, 3] in 0..1
+    actors: list
+    zoom: np.ndarray            # of the camera, one a frame
+    off: np.ndarray
 
 
 def held_out(subject, motion, place):
@@ -62,8 +83,8 @@ class World:
         use_motion, use_place = full or rng.random() > 0.05, full or rng.random() > 0.08
         return rng, scene, caption(rng, scene, use_motion, use_place)
 
-    def sample(self, seed, width=128, height=128, frames=33, size_px=None, only=None, **fixed):
-        """`only`: draw just these frames of the clip. "labels" says which subject a pixel shows (0: none, 1: the first ...)."""
+    def script(self, seed, width=128, height=128, frames=33, size_px=None, **fixed):
+        """Everything that decides the pictures of a clip, none of them drawn yet but the still background: what drawing takes."""
         rng, scene, words = self.text(seed, **fixed)
         n = len(scene["subjects"])
         still = background(scene["background"], rng, width, height, scene["wall"])
@@ -71,27 +92,35 @@ class World:
         for (name, colour), move, slot in zip(scene["subjects"], scene["motions"], rng.permutation(n)):
             lo, hi = size_px or SIZES[n]
             size = rng.uniform(lo, hi) * (1 if size_px else min(width, height)) * (0.9 if move in ("grow", "shrink") else 1)
-            actors.append((name, colour, size, move == "right" and V.SUBJECTS[name].faces_left,
-                           track(move, rng, width, height, size, frames, int(slot), n)))
+            x, y, s, a = track(move, rng, width, height, size, frames, int(slot), n)
+            actors.append(Actor(name, colour, move == "right" and V.SUBJECTS[name].faces_left, x, y, size * s, a))
         zoom, off = camera(scene["camera"], rng, width, frames)
+        cx, cy = width / 2, height / 2
+        for i, p in enumerate(actors):
+            actors[i] = p._replace(x=cx + (p.x - cx) * zoom + off, y=cy + (p.y - cy) * zoom, size=p.size * zoom)
+        return Script(words, scene, still, actors, zoom, off)
+
+    def sample(self, seed, width=128, height=128, frames=33, size_px=None, only=None, **fixed):
+        """`only`: draw just these frames of the clip. "labels" says which subject a pixel shows (0: none, 1: the first ...)."""
+        clip = self.script(seed, width, height, frames, size_px, **fixed)
         shown = range(frames) if only is None else only
         video = np.empty((len(shown), height, width, 3), np.uint8)
         labels = np.zeros(video.shape[:3], np.uint8)
         cx, cy = width / 2, height / 2
         for j, f in enumerate(shown):
-            z, o = float(zoom[f]), float(off[f])
-            if scene["camera"]:
+            if clip.meta["camera"]:
+                z, o = float(clip.zoom[f]), float(clip.off[f])
                 m = np.array([[z, 0, cx - 0.5 - z * (cx - 0.5) + o], [0, z, cy - 0.5 - z * (cy - 0.5)]], np.float32)
-                img = cv2.warpAffine(still, m, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                img = cv2.warpAffine(clip.still, m, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             else:
-                img = still.copy()
-            for i, (name, colour, size, flip, (x, y, s, a)) in enumerate(actors):
-                k = float(size * s[f]) * z
-                hit = blit(img, self.sprites.get(name, colour, k), cx + (x[f] - cx) * z + o, cy + (y[f] - cy) * z, k, float(a[f]), flip)
+                img = clip.still.copy()
+            for i, p in enumerate(clip.actors):
+                k = float(p.size[f])
+                hit = blit(img, self.sprites.get(p.name, p.colour, k), p.x[f], p.y[f], k, float(p.angle[f]), p.flip)
                 if hit:
                     labels[j][hit[0]][hit[1] > 0.5] = i + 1
             video[j] = np.clip(img * 255 + 0.5, 0, 255)
-        return dict(video=video, labels=labels, caption=words, meta=scene)
+        return dict(video=video, labels=labels, caption=clip.caption, meta=clip.meta)
 
 
 def caption_corpus(n, preset="core", seed=10_000_000):

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "app/desktop/kept_files.h"
@@ -49,6 +50,13 @@ class DeskTest : public ::testing::Test {
   TempFolder folder;
   std::unique_ptr<Desk> desk;
 };
+
+TEST(KeptFiles, FortyExamplePrompts) {
+  std::vector<std::string> prompts = example_prompts(ZT_SOURCE_DIR "/assets");
+  EXPECT_EQ(prompts.size(), 40u);
+  EXPECT_EQ(std::set<std::string>(prompts.begin(), prompts.end()).size(), 40u);
+  EXPECT_TRUE(example_prompts("/no/such/folder").empty());
+}
 
 TEST_F(DeskTest, APictureComesBackAsItWasWritten) {
   auto clip = std::make_shared<ClipFrames>();

@@ -188,6 +188,25 @@ TEST(Panels, TypingIntoThePromptBoxChangesThePrompt) {
   EXPECT_FALSE(stage.pressed("play"));
 }
 
+TEST(Panels, AnExampleBecomesThePrompt) {
+  Stage stage(1440, 900);
+  const Box create = stage.layout().of(Panel::create);
+  auto open_examples = [&] {  // the arrow stands right of the word "Prompt", in the panel's first line
+    for (float x = 20; x < 160 && GImGui->OpenPopupStack.empty(); x += 8) stage.click(create.x + x, create.y + 18);
+  };
+  open_examples();
+  EXPECT_TRUE(GImGui->OpenPopupStack.empty()) << "nothing to choose from";
+  stage.state.examples = {"a cat grows", "a dog sinks at night"};
+  open_examples();
+  ASSERT_EQ(GImGui->OpenPopupStack.Size, 1);
+  ImRect popup = GImGui->OpenPopupStack[0].Window->InnerRect;
+  stage.click(popup.Min.x + 20, popup.Min.y + popup.GetHeight() * 0.7f);
+  EXPECT_EQ(stage.state.form.spec.prompt, "a dog sinks at night");
+  stage.state.form.spec.model = "another";  // they are the embedded model's
+  open_examples();
+  EXPECT_TRUE(GImGui->OpenPopupStack.empty());
+}
+
 TEST(Panels, TheBigButtonRenders) {
   Stage stage(1440, 900);
   const Box create = stage.layout().of(Panel::create);
