@@ -17,6 +17,7 @@ import dit_fast as D
 import text as T
 import vae_fast as V
 from compose import Atlas, Feed, compose
+from half import HALF
 from dit_train import TEXT, flow_errors, load_pipeline_weights, noise_levels, start_net, text_lengths, without_captions
 from parallel import Shared, save_pieces
 from pool import load_vae
@@ -135,14 +136,14 @@ class Card:
     @torch.no_grad()
     def measure_vae(self):
         """PSNR on rendered clips, and (once) the latents' mean and deviation."""
-        self.coder = copy.deepcopy(self.vae).bfloat16()
+        self.coder = copy.deepcopy(self.vae).to(HALF)
         for w, h, f, n in ((32, 32, 9, 2),) if self.a.tiny else ((128, 128, 33, 48), (256, 256, 33, 12)):
             tag = ("measure", w)
             self.feed.ask(tag, "measured", 0, (n, f, w, h), 1)
             x = compose(self.atlas, self.feed.get(tag, self.dev))
             self.feed.drop(tag)
             z = self.encode(x)
-            y = torch.cat([V.decode(self.coder, z[i:i + 1].bfloat16()).float().clamp(-1, 1) for i in range(n)])
+            y = torch.cat([V.decode(self.coder, z[i:i + 1].to(HALF)).float().clamp(-1, 1) for i in range(n)])
             psnr = 10 * torch.log10(4 / (y - x).square().mean((1, 2, 3, 4)))
             self.report[f"{w}x{h}x{f}"] = round(float(psnr.mean()), 2)
             if not self.stats:
@@ -152,7 +153,7 @@ class Card:
     @torch.no_grad()
     def encode(self, x):
         step = max(1, 20_000_000 // (x.numel() // x.shape[0] // 3))
-        parts = [V.encode(self.coder, x[i:i + step].bfloat16().contiguous(memory_format=V.CL3))[0].float() for i in range(0, len(x), step)]
+        parts = [V.encode(self.coder, x[i:i + step].to(HALF).contiguous(memory_format=V.CL3))[0].float() for i in range(0, len(x), step)]
         return torch.cat(parts)
 
     # --- latents

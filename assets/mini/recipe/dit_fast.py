@@ -6,8 +6,8 @@
 import torch
 import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
+from half import HALF
 
-BF = torch.bfloat16
 HEAD = 64
 
 
@@ -40,7 +40,7 @@ def init(m):
 
 
 def _lin(x, w, b):
-    return F.linear(x, w.to(BF), b.to(BF))
+    return F.linear(x, w.to(HALF), b.to(HALF))
 
 
 def _rms(x, w, eps=1e-6):
@@ -58,27 +58,27 @@ def dense(q, k, v):
 
 
 def block(x, ctx, bias, mod, cos, sin, P, attend=dense, extra=()):
-    """x fp32 [B,N,D]; ctx bf16 [B,L,D]; bias fp32 [B,1,1,L]; mod fp32 [B,6,D]; cos, sin [1,N,1,32]; attend(q, k, v, *extra) with
-    q, k, v bf16 [B,H,N,64] is the self-attention"""
+    """x fp32 [B,N,D]; ctx half [B,L,D]; bias fp32 [B,1,1,L]; mod fp32 [B,6,D]; cos, sin [1,N,1,32]; attend(q, k, v, *extra) with
+    q, k, v half [B,H,N,64] is the self-attention"""
     (sst, q1w, q1b, k1w, k1b, v1w, v1b, o1w, o1b, nq1, nk1, q2w, q2b, k2w, k2b, v2w, v2b, o2w, o2b, nq2, nk2,
      n2w, n2b, f1w, f1b, f2w, f2b) = P
     D = x.shape[2]
     H = D // HEAD
     s1, c1, g1, s2, c2, g2 = (sst + mod).chunk(6, 1)
-    h = (F.layer_norm(x, (D,), eps=1e-6) * (1 + c1) + s1).to(BF)
-    q = _rope(_rms(_lin(h, q1w, q1b), nq1).unflatten(2, (H, HEAD)), cos, sin).to(BF).transpose(1, 2)
-    k = _rope(_rms(_lin(h, k1w, k1b), nk1).unflatten(2, (H, HEAD)), cos, sin).to(BF).transpose(1, 2)
+    h = (F.layer_norm(x, (D,), eps=1e-6) * (1 + c1) + s1).to(HALF)
+    q = _rope(_rms(_lin(h, q1w, q1b), nq1).unflatten(2, (H, HEAD)), cos, sin).to(HALF).transpose(1, 2)
+    k = _rope(_rms(_lin(h, k1w, k1b), nk1).unflatten(2, (H, HEAD)), cos, sin).to(HALF).transpose(1, 2)
     v = _lin(h, v1w, v1b).unflatten(2, (H, HEAD)).transpose(1, 2)
     a = attend(q, k, v, *extra).transpose(1, 2).flatten(2)
     x = x + _lin(a, o1w, o1b).float() * g1
-    h = F.layer_norm(x, (D,), n2w, n2b, 1e-6).to(BF)
-    q = _rms(_lin(h, q2w, q2b), nq2).to(BF).unflatten(2, (H, HEAD)).transpose(1, 2)
-    k = _rms(_lin(ctx, k2w, k2b), nk2).to(BF).unflatten(2, (H, HEAD)).transpose(1, 2)
+    h = F.layer_norm(x, (D,), n2w, n2b, 1e-6).to(HALF)
+    q = _rms(_lin(h, q2w, q2b), nq2).to(HALF).unflatten(2, (H, HEAD)).transpose(1, 2)
+    k = _rms(_lin(ctx, k2w, k2b), nk2).to(HALF).unflatten(2, (H, HEAD)).transpose(1, 2)
     v = _lin(ctx, v2w, v2b).unflatten(2, (H, HEAD)).transpose(1, 2)
     s = (q @ k.transpose(-1, -2)).float() * HEAD ** -0.5 + bias
-    a = (torch.softmax(s, -1).to(BF) @ v).transpose(1, 2).flatten(2)
+    a = (torch.softmax(s, -1).to(HALF) @ v).transpose(1, 2).flatten(2)
     x = x + _lin(a, o2w, o2b).float()
-    h = (F.layer_norm(x, (D,), eps=1e-6) * (1 + c2) + s2).to(BF)
+    h = (F.layer_norm(x, (D,), eps=1e-6) * (1 + c2) + s2).to(HALF)
     h = _lin(F.gelu(_lin(h, f1w, f1b), approximate="tanh"), f2w, f2b)
     return x + h.float() * g2
 
@@ -111,12 +111,12 @@ def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None):
     cos, sin = m.rope(x)
     cos, sin = cos[..., 0::2].float().contiguous(), sin[..., 1::2].float().contiguous()
     tok = x.view(B, C, T, Hh // 2, 2, Ww // 2, 2).permute(0, 2, 3, 5, 1, 4, 6).reshape(B, -1, C * 4)
-    h = _lin(tok.to(BF), m.patch_embedding.weight.view(D, -1), m.patch_embedding.bias).float()
+    h = _lin(tok.to(HALF), m.patch_embedding.weight.view(D, -1), m.patch_embedding.bias).float()
     ce = m.condition_embedder
     temb = ce.time_embedder(ce.timesteps_proj(t))
     mod = ce.time_proj(F.silu(temb)).unflatten(1, (6, -1))
     te = ce.text_embedder
-    c = te.linear_2(te.act_1(te.linear_1(ctx))).to(BF)
+    c = te.linear_2(te.act_1(te.linear_1(ctx))).to(HALF)
     pos = torch.arange(ctx.shape[1], device=ctx.device)[None]
     bias = torch.where(pos < n_tok[:, None], 0.0, -30000.0)
     pad = torch.log((total_len - n_tok).clamp(min=1).float())[:, None]
@@ -125,7 +125,7 @@ def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None):
         h = _block(h, c, bias, mod, cos, sin, P, attend, extra)
     sh, sc = (m.scale_shift_table + temb.unsqueeze(1)).chunk(2, 1)
     h = F.layer_norm(h, (D,), eps=1e-6) * (1 + sc) + sh
-    o = _lin(h.to(BF), m.proj_out.weight, m.proj_out.bias).float()
+    o = _lin(h.to(HALF), m.proj_out.weight, m.proj_out.bias).float()
     o = o.view(B, T, Hh // 2, Ww // 2, 1, 2, 2, C).permute(0, 7, 1, 4, 2, 5, 3, 6)
     return o.reshape(B, C, T, Hh, Ww)
 

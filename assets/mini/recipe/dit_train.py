@@ -11,6 +11,7 @@ import torch
 import dit_fast as D
 import text as T
 import vae_fast as V
+from half import HALF, autocast
 from parallel import Shared, launch, save_atomic
 from pool import Pool, load_vae
 from schedule import Budget, read_state, write_state
@@ -42,7 +43,7 @@ def without_captions(ids, n, part):
 def flow_errors(dit, te, x0, eps, s, ids, n, total):
     """Squared error of the velocity, one a sample: x0 and eps [B,16,T,H,W], noise level s [B], tokens ids [B,L] with n [B] real ones."""
     sv = s.view(-1, 1, 1, 1, 1)
-    with torch.autocast(x0.device.type, torch.bfloat16):
+    with autocast(x0.device.type):
         ctx = T.encode(te, ids, n).float()
     out = D.forward(dit, (1 - sv) * x0 + sv * eps, s * 1000, ctx, n, total)
     return (out - (eps - x0)).square().mean((1, 2, 3, 4))
@@ -52,7 +53,7 @@ def worker(rank, a, sh, st, pool, tok, ctrl, stat):
     torch.set_num_threads(1)
     sh.attach(rank)
     dit, te = sh.net["dit"], sh.net["te"]
-    vae = load_vae(a.vae, torch.bfloat16) if a.reuse else None
+    vae = load_vae(a.vae, HALF) if a.reuse else None
     mean, std = (torch.tensor(a.stats[k]).view(1, 16, 1, 1, 1) for k in ("mean", "std"))
     bud = Budget(a.target, a.minutes, warm=a.warm, hold=a.hold)
     share, step, seen, due = a.batch // sh.W, st["step"], st["seen"], 0.0

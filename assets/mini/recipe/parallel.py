@@ -12,12 +12,13 @@ import os
 import signal
 import torch
 import torch.multiprocessing as mp
+from half import HALF
 
 
 @torch.no_grad()
 def newton_schulz(g, steps=5):
     """The nearest (roughly) orthogonal matrix: the core of Muon."""
-    x = g.bfloat16()
+    x = g.to(HALF)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.transpose(-1, -2)

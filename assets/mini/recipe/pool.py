@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import vae_fast as V
 from captions import caption
+from half import HALF
 from parallel import launch, load_checkpoint
 from world import World
 
@@ -73,7 +74,7 @@ class Pool:
         seeds = [top + procs * (i + 1) for i in range(count)]
         px = tuple(c["size_px"]) if c["size_px"] else None
         v = np.stack([self.world.sample(s, c["width"], c["height"], c["frames"], size_px=px)["video"] for s in seeds])
-        x = (torch.from_numpy(v).permute(0, 4, 1, 2, 3).float() / 127.5 - 1).bfloat16().contiguous(memory_format=V.CL3)
+        x = (torch.from_numpy(v).permute(0, 4, 1, 2, 3).float() / 127.5 - 1).to(HALF).contiguous(memory_format=V.CL3)
         with torch.no_grad():
             z = V.encode(vae, x)[0].float().numpy()
         for i, (k, s) in enumerate(zip(slots, seeds)):
@@ -82,7 +83,7 @@ class Pool:
 
 def fill(rank, a, pool):
     torch.set_num_threads(1)
-    vae = load_vae(a.vae, torch.bfloat16)
+    vae = load_vae(a.vae, HALF)
     want = min(a.count, pool.cfg["capacity"])
     end, t0, k = time.time() + a.minutes * 60, time.time(), max(1, 280_000 // (a.width * a.height * a.frames))
     n0 = len(pool.filled())

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import torch
 import vae_fast as V
+from half import autocast
 from parallel import Shared, launch, save_atomic
 from schedule import Budget, read_state, write_state
 from world import World
@@ -63,7 +64,7 @@ def inflate(vae):
 
 
 def loss_of(vae, x, a):
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with autocast(x.device.type):
         with torch.set_grad_enabled(not a.decoder_only):
             m, lv = V.encode(vae, x)
         m, lv = m.float(), lv.float()

@@ -8,6 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 import dit_fast as D
 import text as T
+from half import autocast
 from dit_train import TEXT, noise_levels, text_lengths, without_captions
 
 RANK = 64
@@ -85,7 +86,7 @@ def masked(q, k, v, mask):
 
 
 def encode(card, ids, length):
-    with torch.autocast(card.dev, torch.bfloat16), torch.no_grad():
+    with autocast(card.dev), torch.no_grad():
         return T.encode(card.net["te"], ids, length).float()
 
 
