@@ -6,6 +6,7 @@
 
 #include "kernels/api/ops.h"
 #include "kernels/api/select.h"
+#include "kernels/api/transfer.h"
 #include "model/dit/recall.h"
 #include "model/policy/block_choice.h"
 
@@ -102,7 +103,8 @@ Result<CapturedHead> capture_map(const Site& site, const AttentionPlan& plan, co
                                  const ExecContext& ctx) {
   int64_t block = AttentionCapture::block_size(site.grid);
   ZT_ASSIGN_OR_RETURN(DenseLook dense, look(args.q.slice(1, head, 1), args.k.slice(1, head, 1), block, ctx));
-  return captured(site, plan, head, block, dense.mass.as<float>());
+  ZT_ASSIGN_OR_RETURN(HostCopy mass, to_host(dense.mass, ctx));
+  return captured(site, plan, head, block, mass.view.as<float>());
 }
 
 bool AttentionCapture::wants_lse(const Site& site, const AttentionPlan& plan) const { return choice_.wants(site) && !is_exact(plan); }
@@ -119,18 +121,25 @@ Status AttentionCapture::after(const Site& site, const AttentionPlan& plan, cons
   int64_t heads = args.q.dim(1), n = args.q.dim(2), block = block_size(site.grid), blocks = n / block;
   ZT_ASSIGN_OR_RETURN(DenseLook dense, look(args.q, args.k, block, ctx));
   std::vector<int32_t> rows = spread(n, kDecayRows);
-  ZT_ASSIGN_OR_RETURN(Tensor probability, probabilities(args, rows, ctx));
+  ZT_ASSIGN_OR_RETURN(Tensor scores, probabilities(args, rows, ctx));
+  ZT_ASSIGN_OR_RETURN(HostCopy probability, to_host(scores, ctx));
+  ZT_ASSIGN_OR_RETURN(HostCopy mass, to_host(dense.mass, ctx));
+  ZT_ASSIGN_OR_RETURN(HostCopy exact_lse, to_host(dense.lse, ctx));
+  HostCopy plan_lse;
+  if (!is_exact(plan)) {
+    ZT_ASSIGN_OR_RETURN(plan_lse, to_host(args.lse, ctx));
+  }
 
   for (int64_t h = 0; h < heads; ++h) {
     if (!choice_.heads.empty() && !choice_.heads.count(h)) continue;
-    CapturedHead c = captured(site, plan, h, block, dense.mass.as<float>() + h * blocks * blocks);
+    CapturedHead c = captured(site, plan, h, block, mass.view.as<float>() + h * blocks * blocks);
     c.seconds = record.seconds;
     if (!is_exact(plan)) {
-      KeptShare share = kept_share({args.lse.as<float>() + h * n, size_t(n)}, {dense.lse.as<float>() + h * n, size_t(n)});
+      KeptShare share = kept_share({plan_lse.view.as<float>() + h * n, size_t(n)}, {exact_lse.view.as<float>() + h * n, size_t(n)});
       c.recall = share.mean, c.recall_worst = share.worst;
     }
     size_t row_floats = rows.size() * size_t(n);
-    c.decay = decay_of({probability.as<float>() + size_t(h) * row_floats, row_floats}, rows, site.grid);
+    c.decay = decay_of({probability.view.as<float>() + size_t(h) * row_floats, row_floats}, rows, site.grid);
     lap();
     ZT_RETURN_IF_ERROR(sink_(c));
     begin = std::chrono::steady_clock::now();

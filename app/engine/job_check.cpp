@@ -102,9 +102,8 @@ Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::st
   JobSpec& s = job.spec;
   if (Problem p = normalise(s, notes); !p.empty()) return invalid("{}", p);
 
-  if (s.device == "cuda") return invalid("device: this program was not built with CUDA; use --device cpu");
-  s.device = "cpu";
-  if (s.precision == "auto") s.precision = isa >= Isa::avx512_bf16 ? "bf16" : "f32";
+  if (s.device == "auto") s.device = "cpu";  // whoever has a GPU has said so by now
+  if (s.precision == "auto") s.precision = s.device == "cuda" || isa >= Isa::avx512_bf16 ? "bf16" : "f32";
   job.compute = s.precision == "bf16" ? DType::bf16 : DType::f32;
   auto sampler = sampler_from_name(s.sampler);
   auto rng = rng_from_name(s.rng);

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <utility>
 
+#include "kernels/api/transfer.h"
+
 namespace zt {
 namespace {
 
@@ -40,7 +42,7 @@ float fit_colour(int64_t y, int64_t x, int64_t c) {
 
 // 1,024 samples for 17 unknowns a colour.
 Result<LatentColours> LatentColours::fit(TextToVideo& pipeline, const ExecContext& ctx) {
-  ZT_ASSIGN_OR_RETURN(Tensor picture, ctx.arena->make(DType::f32, Shape{kFitSide, kFitSide, 3}));
+  ZT_ASSIGN_OR_RETURN(Tensor picture, host_arena(ctx).make(DType::f32, Shape{kFitSide, kFitSide, 3}));
   for (int64_t i = 0; i < picture.view().count(); ++i)
     picture.as<float>()[i] = fit_colour(i / 3 / kFitSide, i / 3 % kFitSide, i % 3);
   bool given = false;

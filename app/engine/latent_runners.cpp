@@ -5,6 +5,7 @@
 #include "app/engine/stage_runner.h"
 #include "app/media/isolated_reader.h"
 #include "app/session/job_text.h"
+#include "kernels/api/transfer.h"
 
 namespace zt {
 namespace {
@@ -89,7 +90,7 @@ class EncodeRunner final : public TensorRunner {
         host().admit(memory.total() + size_t(latent.count()) * sizeof(float) + frames_held, "encoder", job, control, result));
 
     clock.enter(JobState::encoding, clip.frames);
-    ZT_ASSIGN_OR_RETURN(Tensor frame, host().ctx().arena->make(DType::f32, {clip.height, clip.width, 3}));
+    ZT_ASSIGN_OR_RETURN(Tensor frame, host_arena(host().ctx()).make(DType::f32, {clip.height, clip.width, 3}));
     std::vector<uint8_t> rgb(size_t(info.width * info.height * 3));
     int64_t left = (info.width - clip.width) / 2, top = (info.height - clip.height) / 2, done = 0;
     auto next = [&]() -> Result<TensorView> {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/api/transfer.h"
 #include "model/io/safetensors.h"
 
 namespace zt {
@@ -31,11 +32,16 @@ size_t ModelHost::program_bytes() const {
 Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const JobControl& control) {
   ExecContext& ctx = machine_->ctx;
   std::vector<std::string> notes;
-  auto job = prepare_job(spec, kind, places_, ctx.isa, notes);
+  JobSpec settled = spec;
+  ZT_ASSIGN_OR_RETURN(settled.device, machine_->use_device(spec.device));
+  if (spec.device == "auto" && settled.device == "cpu" && machine_->gpu().status().code() == Code::kFailed)
+    control.note("device: cpu, " + machine_->gpu().status().message());
+  auto job = prepare_job(settled, kind, places_, ctx.isa, notes);
   for (std::string& n : notes) control.note(std::move(n));
   if (!job.ok()) return job;
   job->faults = &machine_->faults;
   job->origin = {places_.version, std::string(isa_name(ctx.isa)), ""};
+  if (machine_->on_gpu()) job->origin.isa = "cuda " + (*machine_->gpu())->facts().capability;
   if (kind == JobKind::render || kind == JobKind::decode) job->origin.model_hash = fingerprints_.of(job->model_root);
   ctx.cancel = control.cancel;
   ctx.warn = [&control](std::string_view line) { control.note(std::string(line)); };
@@ -44,11 +50,11 @@ Result<PreparedJob> ModelHost::begin(const JobSpec& spec, JobKind kind, const Jo
 }
 
 Result<TextToVideo*> ModelHost::open(const PreparedJob& job) {
-  if (!pipeline_ || root_ != job.model_root || pipeline_->compute() != job.compute) {
+  if (!pipeline_ || root_ != job.model_root || pipeline_->compute() != job.compute || device_ != job.spec.device) {
     pipeline_.reset();  // the old weights go before the new ones come
     embeds_.clear();
     ZT_ASSIGN_OR_RETURN(pipeline_, TextToVideo::open(job.model_root, job.compute));
-    root_ = job.model_root;
+    root_ = job.model_root, device_ = job.spec.device;
   }
   return pipeline_.get();
 }
@@ -73,10 +79,26 @@ void ModelHost::set_budget(const PreparedJob& job, size_t beside) {
   size_t budget = available_memory() + held;
   if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
   machine_->arena.set_budget(std::max(budget, held));
+  if (machine_->on_gpu()) ctx().arena->set_budget(std::max(gpu_bytes(job), ctx().arena->current()));
+}
+
+size_t ModelHost::gpu_bytes(const PreparedJob& job) const {
+  auto card = machine_->gpu();
+  size_t held = ctx().arena->current(), free = (card.ok() ? (*card)->facts().free : 0) + held;
+  double limit = job.spec.max_vram * kGiB;
+  return limit > 0 ? std::min(free, size_t(limit)) : free;
 }
 
 Status ModelHost::admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control,
                         JobResult& result, const Instead& instead) const {
+  if (machine_->on_gpu()) {
+    const size_t allowed = gpu_bytes(job);
+    result.memory_estimate_mb = int64_t(bytes >> 20);
+    control.note(fmt::format("GPU memory: {} needed ({}), {} available", mib(bytes), breakdown, mib(allowed)));
+    if (bytes <= allowed) return ok_status();
+    return too_big("needs {} of GPU memory, {} are {}; {}", mib(bytes), mib(allowed), job.spec.max_vram > 0 ? "free or allowed by --max-vram" : "free",
+                   instead ? instead([&](size_t b) { return b <= allowed; }) : "a smaller size or fewer frames need less");
+  }
   size_t held = machine_->arena.current(), program = program_bytes();
   size_t total = program + bytes, free = available_memory() + held;
   result.memory_estimate_mb = int64_t(total >> 20);
@@ -105,7 +127,7 @@ Result<Tensor> read_tensor(std::string_view field, const std::string& path, cons
   if (!floats) return invalid("{}: tensor `{}` is {}; f32, bf16 or f16 is wanted", field, name, dtype_name(t.dtype));
   if (t.count() == 0) return invalid("{}: tensor `{}` is empty", field, name);
   TensorView source = batch ? t.select(0, 0) : t;
-  ZT_ASSIGN_OR_RETURN(Tensor out, ctx.arena->make(DType::f32, source.shape));
+  ZT_ASSIGN_OR_RETURN(Tensor out, host_arena(ctx).make(DType::f32, source.shape));
   convert_floats(source.data, source.dtype, out.data(), DType::f32, source.count());
   const float* p = out.as<float>();
   for (int64_t i = 0; i < source.count(); ++i) {

@@ -45,10 +45,12 @@ class ModelHost {
  private:
   // What the process holds besides tensors, or will: the program, its libraries, the tokenizer's tables.
   size_t program_bytes() const;
+  // Device memory a job may take: what is free beside what is held, or --max-vram.
+  size_t gpu_bytes(const PreparedJob& job) const;
 
   std::unique_ptr<Machine> machine_;
   JobPlaces places_;
-  std::string root_;  // of pipeline_
+  std::string root_, device_;  // of pipeline_
   std::unique_ptr<TextToVideo> pipeline_;
   EmbedCache embeds_;  // of pipeline_
   SpeedGauge gauge_;

@@ -136,6 +136,8 @@ class RenderRunner final : public StageRunner {
       report = std::move(file);
     }
     if (options_.explain) {
+      auto gpu = host().machine().gpu();
+      control.note(fmt::format("explain: device: {}{}", s.device, s.device == "cpu" && !gpu.ok() ? ", " + gpu.status().message() : ""));
       for (std::string& line : explain_choices(model, p.latent, p.job.compute, ctx)) control.note("explain: " + line);
     }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "kernels/api/linear.h"
+#include "kernels/api/transfer.h"
 
 namespace zt {
 
@@ -37,7 +38,7 @@ Result<double> SpeedGauge::measure(const std::string& root, const TransformerCon
   if (root == root_) return flops_;
   constexpr int64_t kRows = 1024;
   int64_t rows = std::min(tokens, kRows);
-  ZT_ASSIGN_OR_RETURN(Tensor weight, ctx.arena->zeros(compute, {c.ffn_dim, c.dim()}));
+  ZT_ASSIGN_OR_RETURN(Tensor weight, host_arena(ctx).zeros(compute, {c.ffn_dim, c.dim()}));
   ZT_ASSIGN_OR_RETURN(Tensor x, ctx.arena->zeros(compute, {rows, c.dim()}));
   ZT_ASSIGN_OR_RETURN(Tensor y, ctx.arena->zeros(compute, {rows, c.ffn_dim}));
   LinearRows part[] = {{weight, {}}};
@@ -47,6 +48,7 @@ Result<double> SpeedGauge::measure(const std::string& root, const TransformerCon
   for (int round = 0; round < 2 || (total < 0.05 && round < 100); ++round) {
     auto begin = Clock::now();
     packed->run(x, y, ctx);
+    ZT_RETURN_IF_ERROR(wait_for_device(ctx));
     double s = std::chrono::duration<double>(Clock::now() - begin).count();
     best = std::min(best, s), total += s;
   }

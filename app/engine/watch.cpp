@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "app/analysis/attention_capture.h"
+#include "kernels/api/transfer.h"
 
 namespace zt {
 namespace {
@@ -123,7 +124,7 @@ void PreviewMaker::prepare(TextToVideo& pipeline, const ExecContext& ctx) {
 Clip PreviewMaker::decode(TextToVideo& pipeline, const StepInfo& info, const ExecContext& ctx) const {
   int64_t channels = info.x0.dim(0), t = info.x0.dim(1), area = info.x0.dim(2) * info.x0.dim(3);
   const float* z = info.x0.as<float>();
-  auto one = ctx.arena->make(DType::f32, Shape{channels, 1, info.x0.dim(2), info.x0.dim(3)});
+  auto one = host_arena(ctx).make(DType::f32, Shape{channels, 1, info.x0.dim(2), info.x0.dim(3)});
   if (!one.ok()) return nullptr;
   for (int64_t c = 0; c < channels; ++c) std::copy_n(z + (c * t + t / 2) * area, area, one->as<float>() + c * area);
   auto clip = std::make_shared<ClipFrames>();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/api/transfer.h"
 #include "model/dit/attend.h"
 
 namespace zt {
@@ -30,7 +31,11 @@ class AttentionCall {
   // implementation: name of an executor, empty = the first that can. kInvalid says why that one cannot.
   static Result<AttentionCall> make(const AttentionInputs& in, PlanPtr plan, const std::string& implementation,
                                     const ExecContext& ctx);
-  void run(const ExecContext& ctx) { executor_->run(*plan_, problem_, args_, workspace_.data(), ctx); }
+  // Returns when it is done, on a device too.
+  Status run(const ExecContext& ctx) {
+    executor_->run(*plan_, problem_, args_, workspace_.data(), ctx);
+    return wait_for_device(ctx);
+  }
 
   const AttentionPlan& plan() const { return *plan_; }
   std::string_view implementation() const { return executor_->name(); }

@@ -73,12 +73,12 @@ Status read_inputs(const Options& o, DType type, Tensors& t, AttentionInputs& in
 }
 
 // Fastest of `repeat` runs after one that nobody times.
-double fastest_run(AttentionCall& call, int repeat, const ExecContext& ctx) {
-  call.run(ctx);
+Result<double> fastest_run(AttentionCall& call, int repeat, const ExecContext& ctx) {
+  ZT_RETURN_IF_ERROR(call.run(ctx));
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < repeat; ++i) {
     auto begin = std::chrono::steady_clock::now();
-    call.run(ctx);
+    ZT_RETURN_IF_ERROR(call.run(ctx));
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return best;
@@ -91,7 +91,7 @@ Status add_recall(const AttentionInputs& in, const AttentionCall& call, nlohmann
   if (!is_exact(call.plan())) {
     int64_t n = in.q.dim(2);
     ZT_ASSIGN_OR_RETURN(AttentionCall dense, AttentionCall::make(in, AttentionPlan::dense(n, n), "", ctx));
-    dense.run(ctx);
+    ZT_RETURN_IF_ERROR(dense.run(ctx));
     size_t rows = size_t(call.lse().count());
     share = kept_share({call.lse().as<float>(), rows}, {dense.lse().as<float>(), rows});
     std::vector<double> errors(size_t(in.heads())), norms(errors.size());
@@ -131,7 +131,7 @@ Status run(const Options& o) {
   ZT_RETURN_IF_ERROR(read_inputs(o, o.precision == "bf16" ? DType::bf16 : DType::f32, tensors, in, ctx));
   ZT_ASSIGN_OR_RETURN(TimedPlan planned, plan_attention(o.attn, in, o.repeat, ctx));
   ZT_ASSIGN_OR_RETURN(AttentionCall call, AttentionCall::make(in, planned.plan, o.impl, ctx));
-  double seconds = fastest_run(call, o.repeat, ctx);
+  ZT_ASSIGN_OR_RETURN(double seconds, fastest_run(call, o.repeat, ctx));
   nlohmann::ordered_json j;
   j["attn"] = o.attn, j["grid"] = o.grid;
   j["heads"] = in.heads(), j["tokens"] = in.q.dim(2), j["head_dim"] = in.head_dim();

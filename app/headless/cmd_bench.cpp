@@ -11,7 +11,7 @@ namespace zt {
 namespace {
 
 struct BenchOptions {
-  std::string what, precision = "auto", shape, size, part = "both", model;
+  std::string what, precision = "auto", device = "cpu", shape, size, part = "both", model;
   std::vector<std::string> attn;
   int threads = 0, rounds = 0;  // rounds: 0 = what suits the bench
   int64_t frames = 0, steps = 20;
@@ -63,7 +63,9 @@ Result<bench::Report> run_on_machine(const BenchOptions& o) {
   ZT_ASSIGN_OR_RETURN(auto machine, Machine::make());
   ExecContext& ctx = machine->ctx;
   if (o.threads > 0) ctx.threads = o.threads;
-  bool bf16 = o.precision == "bf16" || (o.precision == "auto" && ctx.isa >= Isa::avx512_bf16);
+  if (o.device != "cpu" && o.what != "attention") return invalid("bench {}: on the CPU only; bench attention takes --device", o.what);
+  ZT_ASSIGN_OR_RETURN(std::string device, machine->use_device(o.device));
+  bool bf16 = o.precision == "bf16" || (o.precision == "auto" && (device == "cuda" || ctx.isa >= Isa::avx512_bf16));
   return run_bench(o, ctx, bf16 ? DType::bf16 : DType::f32, o.rounds > 0 ? o.rounds : 5);
 }
 
@@ -82,6 +84,7 @@ std::function<int()> setup_bench(CLI::App& app) {
       ->required()
       ->check(CLI::IsMember({"ops", "attention", "methods", "render"}));
   app.add_option("--precision", o->precision, "auto, f32 or bf16")->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  app.add_option("--device", o->device, "attention: auto, cpu or cuda [cpu]")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   app.add_option("--threads,-t", o->threads, "compute threads (default: all)")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", o->rounds, "timed rounds; medians are printed [5; methods: 1]")->check(CLI::Range(1, 1000));
   app.add_option("--attn", o->attn,

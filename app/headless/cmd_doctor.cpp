@@ -37,7 +37,16 @@ std::function<int()> setup_doctor(CLI::App& app) {
     out["cpu"] = cpu_name(), out["isa"] = isa_name(detect_isa()), out["isa_used"] = isa_name(isa);
     out["precision"] = isa >= Isa::avx512_bf16 ? "bf16" : "f32";
     out["threads"] = physical_threads(), out["available_memory_mb"] = available_memory() >> 20;
-    out["cuda"] = false;
+    auto gpu = (*machine)->gpu();
+    out["cuda"] = gpu.ok();
+    if (gpu.ok()) {
+      GpuFacts g = (*gpu)->facts();
+      out["gpu"] = fmt::format("{} (compute capability {})", g.name, g.capability);
+      out["gpu_driver"] = fmt::format("CUDA {}, this program is built with {}", g.driver, g.toolkit);
+      out["gpu_memory_mb"] = g.total >> 20, out["gpu_free_memory_mb"] = g.free >> 20;
+    } else {
+      out["gpu"] = gpu.status().message();
+    }
     out["ffmpeg"] = ffmpeg_versions(), out["codecs"] = codecs;
     out["assets"] = places.assets, out["embedded_model"] = model.ok() ? "good" : model.message();
     out["implementations"] = (*machine)->implementations();

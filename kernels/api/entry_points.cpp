@@ -6,6 +6,7 @@
 #include "kernels/api/op_table.h"
 #include "kernels/api/ops.h"
 #include "kernels/api/select.h"
+#include "kernels/api/transfer.h"
 #include "kernels/plan/plan_build.h"
 
 namespace zt {
@@ -106,9 +107,10 @@ void kept_mass(const KeptMassArgs& a, const ExecContext& ctx) { checked(ctx.ops-
 void head_errors(const HeadErrorsArgs& a, const ExecContext& ctx) { checked(ctx.ops->head_errors, a, ctx); }
 void merge_partials(const MergePartialsArgs& a, const ExecContext& ctx) { checked(ctx.ops->merge_partials, a, ctx); }
 
-Result<PlanPtr> plan_from_classes(PlanParts parts, const TensorView& map) {
-  ZT_CHECK(map.rank() == 3 && map.dense() && map.device == Device::cpu);
-  return plan_from_class_map(std::move(parts), {map.as<uint8_t>(), size_t(map.count())});
+Result<PlanPtr> plan_from_classes(PlanParts parts, const TensorView& map, const ExecContext& ctx) {
+  ZT_CHECK(map.rank() == 3 && map.dense());
+  ZT_ASSIGN_OR_RETURN(HostCopy classes, to_host(map, ctx));
+  return plan_from_class_map(std::move(parts), {classes.view.as<uint8_t>(), size_t(map.count())});
 }
 
 }  // namespace zt

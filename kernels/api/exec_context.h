@@ -15,7 +15,8 @@ struct OpTable;
 
 struct ExecContext {
   const OpTable* ops = nullptr;
-  Arena* arena = nullptr;
+  Arena* arena = nullptr;  // where the ops' tensors are; with a Memory, on a device
+  Arena* host = nullptr;   // for what the host reads and writes; null = arena, which is then host memory
   int threads = 1;
   Isa isa = Isa::generic;  // cap: detected, lowered by ZOETROPE_MAX_ISA
   Profiler* profiler = nullptr;

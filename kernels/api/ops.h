@@ -65,6 +65,7 @@ enum class Elementwise : uint8_t {
   add,       // out = a + b
   mul,       // out = a * b
   silu,      // out = a * sigmoid(a)
+  relu,      // out = max(a, 0)
   gelu_tanh  // out = 0.5 a (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
 };
 struct ElementwiseArgs {

@@ -74,6 +74,6 @@ void merge_partials(const MergePartialsArgs& args, const ExecContext& ctx);
 
 // The plan of a map of classes: 1 = read by softmax, 2 = listed for a linear part of scope `listed`, 0 = neither.
 // parts holds everything but the lists. map [H, Q, K] u8 dense, or [1, Q, K] for lists that all heads share.
-Result<PlanPtr> plan_from_classes(PlanParts parts, const TensorView& map);
+Result<PlanPtr> plan_from_classes(PlanParts parts, const TensorView& map, const ExecContext& ctx);
 
 }  // namespace zt

@@ -52,6 +52,12 @@ TensorView TensorView::reshape(Shape s) const {
   return v;
 }
 
+TensorView TensorView::overlay(DType t, Shape s, size_t offset) const {
+  TensorView v(static_cast<char*>(data) + offset, t, s);
+  v.device = device;
+  return v;
+}
+
 TensorView TensorView::slice(int axis, int64_t begin, int64_t count) const {
   ZT_CHECK(axis >= 0 && axis < rank() && begin >= 0 && count >= 0 && begin + count <= dim(axis));
   TensorView v = *this;
@@ -114,6 +120,13 @@ constexpr size_t kPage = 4096;
 // pages are asked for: the tail stays in small ones, or hundreds of weight matrices would waste a megabyte each.
 constexpr size_t kLarge = size_t(4) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
+
+void* host_block(size_t size) {
+  void* p = nullptr;
+  if (posix_memalign(&p, size >= kLarge ? kHugePage : kAlign, size) != 0) return nullptr;
+  if (size >= kLarge) madvise(p, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+  return p;
+}
 }  // namespace
 
 size_t Arena::block_bytes(size_t bytes) {
@@ -134,17 +147,18 @@ Result<Tensor> Arena::make(DType t, Shape s) {
     return too_big("memory budget of {:.2f} GiB is used up (a tensor {} of {} needs {:.1f} MiB more); raise --max-memory or choose "
                    "a smaller size", double(budget_) / double(1 << 30), s.str(), dtype_name(t), double(size) / double(1 << 20));
   }
-  void* p = nullptr;
-  if (posix_memalign(&p, size >= kLarge ? kHugePage : kAlign, size) != 0) {
+  void* p = memory_ ? memory_->allocate(size) : host_block(size);
+  if (!p) {
     current_ -= size;
-    return too_big("the system has no memory for a tensor {} of {}", s.str(), dtype_name(t));
+    return too_big("the {} has no memory for a tensor {} of {} ({:.1f} MiB); choose a smaller size",
+                   memory_ ? "GPU" : "system", s.str(), dtype_name(t), double(size) / double(1 << 20));
   }
-  if (size >= kLarge) madvise(p, size / kHugePage * kHugePage, MADV_HUGEPAGE);
   size_t peak = peak_;
   while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
   }
   Tensor out;
   out.view_ = TensorView(p, t, s);
+  out.view_.device = device();
   out.bytes_ = size;
   out.arena_ = this;
   return out;
@@ -152,12 +166,20 @@ Result<Tensor> Arena::make(DType t, Shape s) {
 
 Result<Tensor> Arena::zeros(DType t, Shape s) {
   ZT_ASSIGN_OR_RETURN(Tensor out, make(t, s));
-  std::memset(out.data(), 0, out.view().bytes());
+  if (memory_) {
+    ZT_RETURN_IF_ERROR(memory_->fill(out.data(), 0, out.view().bytes()));
+  } else {
+    std::memset(out.data(), 0, out.view().bytes());
+  }
   return out;
 }
 
 void Arena::give_back(void* p, size_t bytes) {
-  std::free(p);
+  if (memory_) {
+    memory_->release(p, bytes);
+  } else {
+    std::free(p);
+  }
   current_ -= bytes;
 }
 

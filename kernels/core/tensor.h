@@ -11,11 +11,10 @@
 #include <span>
 
 #include "kernels/core/dtype.h"
+#include "kernels/core/memory.h"
 #include "kernels/core/status.h"
 
 namespace zt {
-
-enum class Device : uint8_t { cpu, cuda };
 
 constexpr int kMaxRank = 5;
 
@@ -59,6 +58,8 @@ struct TensorView {
   }
   // Same bytes, other shape; the view must be dense.
   TensorView reshape(Shape s) const;
+  // A dense tensor of its own type and shape, on the same device, that begins `offset` bytes behind this one's first element.
+  TensorView overlay(DType t, Shape s, size_t offset = 0) const;
   TensorView slice(int axis, int64_t begin, int64_t count) const;
   TensorView permute(std::initializer_list<int> order) const;
   TensorView select(int axis, int64_t index) const;  // drops the axis
@@ -90,9 +91,11 @@ class Tensor {
 
 // Hands out 64-byte aligned memory and keeps the books: current, peak, budget. Thread-safe. It must outlive
 // its tensors. Large blocks are advised to huge pages. `fail_at` is for fault injection (n-th allocation fails).
+// With a Memory (not owned, outlives the arena) the bytes are a device's.
 class Arena {
  public:
-  explicit Arena(size_t budget_bytes = std::numeric_limits<size_t>::max()) : budget_(budget_bytes) {}
+  explicit Arena(size_t budget_bytes = std::numeric_limits<size_t>::max(), Memory* memory = nullptr)
+      : memory_(memory), budget_(budget_bytes) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -100,6 +103,8 @@ class Arena {
   // Contents are undefined. kTooBig when over budget or when the system has no memory.
   Result<Tensor> make(DType t, Shape s);
   Result<Tensor> zeros(DType t, Shape s);
+  Memory* memory() const { return memory_; }  // null: host
+  Device device() const { return memory_ ? memory_->device() : Device::cpu; }
   size_t current() const { return current_; }
   size_t peak() const { return peak_; }
   void reset_peak() { peak_ = current_.load(); }
@@ -112,6 +117,7 @@ class Arena {
  private:
   friend class Tensor;
   void give_back(void* p, size_t bytes);
+  Memory* memory_ = nullptr;
   std::atomic<size_t> current_{0}, peak_{0}, budget_;
   std::atomic<int64_t> fail_at_{-1};
 };

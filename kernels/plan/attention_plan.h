@@ -116,7 +116,8 @@ struct PlanStats {
 
 using PlanHash = std::array<uint8_t, 32>;
 
-class AttentionPlan {
+// Those who keep something made from a plan know it again by weak_from_this().
+class AttentionPlan : public std::enable_shared_from_this<AttentionPlan> {
  public:
   // Validates everything (kernels/plan/plan_check.h) and settles the statistics; one line per refusal.
   static Result<std::shared_ptr<const AttentionPlan>> make(PlanParts parts);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/ref/ref_math.h"
 #include "kernels/ref/ref_ops.h"
 
@@ -12,6 +14,7 @@ void ref_elementwise(const ElementwiseArgs& a, const ExecContext&) {
         case Elementwise::add: v += element(a.b, r, c); break;
         case Elementwise::mul: v *= element(a.b, r, c); break;
         case Elementwise::silu: v = silu(v); break;
+        case Elementwise::relu: v = std::max(v, 0.0); break;
         case Elementwise::gelu_tanh: v = gelu_tanh(v); break;
       }
       set_element(a.out, r, c, v);

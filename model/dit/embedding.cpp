@@ -4,6 +4,8 @@
 #include <numbers>
 #include <vector>
 
+#include "kernels/api/transfer.h"
+
 namespace zt {
 namespace {
 
@@ -26,13 +28,15 @@ struct Axis {
 
 }  // namespace
 
-Result<RopeTables> make_rope(const Grid& grid, int64_t head_dim, Arena& arena) {
+Result<RopeTables> make_rope(const Grid& grid, int64_t head_dim, const ExecContext& ctx) {
   int64_t space = 2 * (head_dim / 6), half = head_dim / 2;
   Axis axes[3] = {Axis(head_dim - 2 * space, grid.t), Axis(space, grid.h), Axis(space, grid.w)};
   RopeTables tables;
-  ZT_ASSIGN_OR_RETURN(tables.cos, arena.make(DType::f32, {grid.tokens(), half}));
-  ZT_ASSIGN_OR_RETURN(tables.sin, arena.make(DType::f32, {grid.tokens(), half}));
-  float *c = tables.cos.as<float>(), *s = tables.sin.as<float>();
+  ZT_ASSIGN_OR_RETURN(tables.cos, ctx.arena->make(DType::f32, {grid.tokens(), half}));
+  ZT_ASSIGN_OR_RETURN(tables.sin, ctx.arena->make(DType::f32, {grid.tokens(), half}));
+  ZT_ASSIGN_OR_RETURN(HostWrite cos, HostWrite::make(tables.cos, ctx));
+  ZT_ASSIGN_OR_RETURN(HostWrite sin, HostWrite::make(tables.sin, ctx));
+  float *c = cos.view().as<float>(), *s = sin.view().as<float>();
   for (int64_t t = 0; t < grid.t; ++t) {
     for (int64_t h = 0; h < grid.h; ++h) {
       for (int64_t w = 0; w < grid.w; ++w) {
@@ -46,12 +50,15 @@ Result<RopeTables> make_rope(const Grid& grid, int64_t head_dim, Arena& arena) {
       }
     }
   }
+  ZT_RETURN_IF_ERROR(cos.finish(ctx));
+  ZT_RETURN_IF_ERROR(sin.finish(ctx));
   return tables;
 }
 
-void timestep_embedding(std::span<const double> timesteps, int64_t dim, const TensorView& out) {
+void timestep_embedding(std::span<const double> timesteps, int64_t dim, std::span<float> out) {
   int64_t half = dim / 2;
-  float* o = out.as<float>();
+  ZT_CHECK(int64_t(out.size()) == dim * int64_t(timesteps.size()));
+  float* o = out.data();
   for (double t : timesteps) {
     for (int64_t j = 0; j < half; ++j) {
       float f = float(std::exp(double(float(-std::log(kTheta) * double(j)) / float(half))));

@@ -13,10 +13,10 @@ namespace zt {
 struct RopeTables {
   Tensor cos, sin;
 };
-Result<RopeTables> make_rope(const Grid& grid, int64_t head_dim, Arena& arena);
+Result<RopeTables> make_rope(const Grid& grid, int64_t head_dim, const ExecContext& ctx);
 
 // Sinusoids of timesteps in 0..1000: out[i] = [cos(t f_0..), sin(t f_0..)], f_j = 10000^(-j / half). Frequencies and
 // products are rounded to f32 as the reference does (diffusers get_timestep_embedding).
-void timestep_embedding(std::span<const double> timesteps, int64_t dim, const TensorView& out);
+void timestep_embedding(std::span<const double> timesteps, int64_t dim, std::span<float> out);
 
 }  // namespace zt

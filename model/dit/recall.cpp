@@ -7,6 +7,7 @@
 
 #include "kernels/api/ops.h"
 #include "kernels/api/select.h"
+#include "kernels/api/transfer.h"
 
 namespace zt {
 
@@ -81,7 +82,7 @@ Status RecallMeter::after(const Site& site, const AttentionPlan& plan, const Att
                           const ExecContext& ctx) {
   if (!wants_lse(site, plan)) return {};
   auto begin = std::chrono::steady_clock::now();
-  ZT_CHECK(args.q.dim(0) == 1 && args.lse && args.lse.device == Device::cpu);
+  ZT_CHECK(args.q.dim(0) == 1 && args.lse);
   int64_t heads = args.q.dim(1), tokens = args.q.dim(2);
   std::vector<int32_t> rows = sample_rows(site, tokens);
   AttentionProblem problem = problem_of(heads, args.q.dim(3), args.q.dtype);
@@ -95,11 +96,13 @@ Status RecallMeter::after(const Site& site, const AttentionPlan& plan, const Att
 
   std::vector<double> error(static_cast<size_t>(heads)), norm(error.size());
   head_errors({out_.view().select(0, 0), exact_.view().select(0, 0), error, norm}, ctx);
+  ZT_ASSIGN_OR_RETURN(HostCopy whole, to_host(args.lse, ctx));
+  ZT_ASSIGN_OR_RETURN(HostCopy sampled, to_host(lse_, ctx));
   std::vector<float> plan_lse(rows.size());
   for (int64_t h = 0; h < heads; ++h) {
-    const float* lse = args.lse.as<float>() + h * tokens;
+    const float* lse = whole.view.as<float>() + h * tokens;
     std::transform(rows.begin(), rows.end(), plan_lse.begin(), [&](int32_t r) { return lse[r]; });
-    KeptShare share = kept_share(plan_lse, {lse_.as<float>() + h * int64_t(rows.size()), rows.size()});
+    KeptShare share = kept_share(plan_lse, {sampled.view.as<float>() + h * int64_t(rows.size()), rows.size()});
     HeadRecord& to = record.heads[size_t(h)];
     to.recall = share.mean, to.recall_worst = share.worst;
     to.rel_l2 = norm[size_t(h)] > 0 ? std::sqrt(error[size_t(h)] / norm[size_t(h)]) : 0;

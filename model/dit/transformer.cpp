@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/api/ops.h"
+#include "kernels/api/transfer.h"
 #include "model/dit/block.h"
 #include "model/dit/embedding.h"
 
@@ -106,7 +107,7 @@ class WanTransformer final : public Transformer {
   Site site(int64_t layer, AttentionKind kind, const Pass& p) const {
     return {layer, c_.layers, p.cond.step, p.cond.steps, p.cond.branch, kind, grid_};
   }
-  TensorView wide(int64_t columns) const { return TensorView(a_.wide.data(), t_, {grid_.tokens(), columns}); }
+  TensorView wide(int64_t columns) const { return a_.wide.view().overlay(t_, {grid_.tokens(), columns}); }
 
   TransformerConfig c_;
   DType t_;
@@ -127,7 +128,11 @@ Result<std::unique_ptr<TextContext>> WanTransformer::encode_text(const TensorVie
 
   auto context = std::make_unique<Context>();
   ZT_ASSIGN_OR_RETURN(Tensor in, ctx.arena->zeros(t_, {rows, c_.text_dim}));
-  if (real > 0) elementwise({Elementwise::copy, embeds, {}, in.view().slice(0, 0, real)}, ctx);
+  if (real > 0) {
+    ZT_ASSIGN_OR_RETURN(HostWrite top, HostWrite::make(in.view().slice(0, 0, real), ctx));
+    convert_floats(embeds.data, embeds.dtype, top.view().data, t_, embeds.count());
+    ZT_RETURN_IF_ERROR(top.finish(ctx));
+  }
   ZT_ASSIGN_OR_RETURN(Tensor hidden, ctx.arena->make(t_, {rows, d}));
   ZT_ASSIGN_OR_RETURN(Tensor text, ctx.arena->make(t_, {rows, d}));
   linear(*w_.text_1, in, hidden, ctx);
@@ -158,7 +163,7 @@ Status WanTransformer::prepare(const Shape& latent, const ExecContext& ctx) {
   ZT_ASSIGN_OR_RETURN(a_.y, arena.make(t_, {n, d}));
   ZT_ASSIGN_OR_RETURN(a_.wide, arena.make(t_, {n, std::max(3 * d, c_.ffn_dim)}));
   ZT_ASSIGN_OR_RETURN(a_.tokens, arena.make(DType::f32, {n, patch * std::max(c_.in_channels, c_.out_channels)}));
-  ZT_ASSIGN_OR_RETURN(a_.rope, make_rope(grid_, c_.head_dim, arena));
+  ZT_ASSIGN_OR_RETURN(a_.rope, make_rope(grid_, c_.head_dim, ctx));
   ZT_RETURN_IF_ERROR(ensure_groups(1, ctx));
   latent_ = latent;
   return {};
@@ -179,7 +184,9 @@ Status WanTransformer::ensure_groups(int64_t groups, const ExecContext& ctx) {
 }
 
 Status WanTransformer::embed_time(const Pass& p) {
-  timestep_embedding(p.cond.frame_timesteps, c_.freq_dim, a_.time_sin);
+  std::vector<float> waves(size_t(p.groups * c_.freq_dim));
+  timestep_embedding(p.cond.frame_timesteps, c_.freq_dim, waves);
+  ZT_RETURN_IF_ERROR(copy_values(TensorView(waves.data(), DType::f32, a_.time_sin.shape()), a_.time_sin, p.ctx));
   linear(*w_.time_1, a_.time_sin, a_.time_hidden, p.ctx);
   linear(*w_.time_2, a_.time_hidden, a_.time_embed, p.ctx);
   elementwise({Elementwise::silu, a_.time_embed, {}, a_.time_silu}, p.ctx);
@@ -249,13 +256,13 @@ void WanTransformer::feed_forward(int64_t layer, const Pass& p) {
 void WanTransformer::head(const Pass& p, const TensorView& velocity) {
   int64_t n = grid_.tokens(), patch = c_.patch_t * c_.patch_h * c_.patch_w;
   // `wide` holds at least 3 dim elements of 2 bytes a row, room for dim floats.
-  TensorView in(a_.wide.data(), DType::f32, {n, c_.dim()});
+  TensorView in = a_.wide.view().overlay(DType::f32, {n, c_.dim()});
   NormArgs last;
   last.x = a_.x, last.y = a_.y, last.gate = ffn_gate(c_.layers - 1);
   last.shift = a_.head_modulation.view().select(0, 0), last.scale = a_.head_modulation.view().select(0, 1);
   last.add_one = true, last.rows_per_group = p.rows_per_group, last.eps = c_.eps, last.out = in;
   run_norm(last, p.ctx);
-  TensorView out(a_.tokens.data(), DType::f32, {n, patch * c_.out_channels});
+  TensorView out = a_.tokens.view().overlay(DType::f32, {n, patch * c_.out_channels});
   linear(*w_.head, in, out, p.ctx);
   unpatchify({out, velocity, c_.patch_h, c_.patch_w}, p.ctx);
 }
@@ -271,7 +278,7 @@ Status WanTransformer::forward(const TensorView& latent, const Conditioning& con
   Pass p{cond, *text, attention, groups, grid_.tokens() / groups, ctx};
 
   ZT_RETURN_IF_ERROR(embed_time(p));
-  TensorView tokens(a_.tokens.data(), DType::f32, {grid_.tokens(), c_.in_channels * c_.patch_t * c_.patch_h * c_.patch_w});
+  TensorView tokens = a_.tokens.view().overlay(DType::f32, {grid_.tokens(), c_.in_channels * c_.patch_t * c_.patch_h * c_.patch_w});
   patchify({latent, tokens, c_.patch_h, c_.patch_w}, ctx);
   linear(*w_.patch, tokens, a_.x, ctx);
 

@@ -38,7 +38,7 @@ class Transformer {
  public:
   static Result<std::unique_ptr<Transformer>> load(const TransformerConfig& config, WeightStore& store, DType compute, const ExecContext& ctx);
   virtual ~Transformer() = default;
-  // embeds [n, text_dim] f32: the real rows; max_tokens - n zero rows are understood (n <= max_tokens). Call prepare()
+  // embeds [n, text_dim] f32, on the host: the real rows; max_tokens - n zero rows are understood (n <= max_tokens). Call prepare()
   // first: the plan of the cross-attention is made for the prepared number of tokens.
   virtual Result<std::unique_ptr<TextContext>> encode_text(const TensorView& embeds, int64_t max_tokens, const ExecContext& ctx) const = 0;
   // Settles shapes: activations for latents [C, T, H, W], H and W even. Runs of the same shape allocate nothing.

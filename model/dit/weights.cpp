@@ -1,3 +1,4 @@
+#include "kernels/api/transfer.h"
 #include "model/dit/block.h"
 
 namespace zt {
@@ -47,8 +48,7 @@ class Loader {
   Status vector(Tensor& into, const std::string& name, const Shape& stored, const Shape& shape) {
     TensorView v = store_.get(name, stored);
     if (!ctx_) return {};
-    ZT_ASSIGN_OR_RETURN(into, ctx_->arena->make(DType::f32, shape));
-    convert_floats(v.data, v.dtype, into.data(), DType::f32, v.count());
+    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, *ctx_));
     bytes += into.view().bytes();
     return {};
   }

@@ -1,7 +1,7 @@
 #include <chrono>
-#include <cstring>
 
 #include "kernels/api/ops.h"
+#include "kernels/api/transfer.h"
 #include "model/pipeline/guard.h"
 #include "model/pipeline/text_to_video.h"
 
@@ -29,10 +29,10 @@ class Denoiser {
     ZT_ASSIGN_OR_RETURN(unguided_, ctx_.arena->make(DType::f32, guided() ? shape : Shape{1}));
     ZT_ASSIGN_OR_RETURN(x0_, ctx_.arena->make(DType::f32, shape));
     if (r_.resume) {
-      Status s = restore(*r_.resume, {x_, *sampler_, noise_, *r_.attention});
+      Status s = restore(*r_.resume, {x_, *sampler_, noise_, *r_.attention}, ctx_);
       if (s.ok()) {
         done_ = saved_ = r_.resume->step;
-        return remember(), s;
+        return remember();
       }
       if (ctx_.warn) ctx_.warn("resume: " + s.message() + "; starting from the beginning");
     }
@@ -40,22 +40,25 @@ class Denoiser {
       if (r_.init_latents.shape != shape) {
         return invalid("initial latents are {}, this clip needs {}", r_.init_latents.shape.str(), shape.str());
       }
-      std::memcpy(x_.data(), r_.init_latents.as<float>(), x_.view().bytes());
-    } else {
-      noise_.fill({x_.as<float>(), size_t(shape.count())});
+      return copy_values(r_.init_latents, x_, ctx_);
     }
-    return ok_status();
+    ZT_ASSIGN_OR_RETURN(HostWrite drawn, HostWrite::make(x_, ctx_));
+    noise_.fill({drawn.view().as<float>(), size_t(shape.count())});
+    return drawn.finish(ctx_);
   }
 
   Result<Tensor> run() {
     while (done_ < r_.steps) {
       Status s = step();
-      if (s.code() == Code::kCancelled && done_ > saved_) save();
+      const bool cut_short = s.code() == Code::kCancelled || s.code() == Code::kDeviceLost;
+      if (cut_short && done_ > saved_) save();
       if (!s.ok()) return s;
     }
     if (done_ > saved_) save();
     transformer_.release();
-    return std::move(x_);
+    if (!ctx_.arena->memory()) return std::move(x_);
+    ZT_ASSIGN_OR_RETURN(HostCopy made, to_host(x_, ctx_));
+    return std::move(made.memory);
   }
 
  private:
@@ -79,16 +82,19 @@ class Denoiser {
     auto begin = std::chrono::steady_clock::now();
     int64_t i = done_;
     ZT_RETURN_IF_ERROR(predict(i));
-    if (std::string what = ill(velocity_); !what.empty()) return blame(i, "the predicted velocity " + what);
+    ZT_ASSIGN_OR_RETURN(HostCopy velocity, to_host(velocity_, ctx_));
+    if (std::string what = ill(velocity.view); !what.empty()) return blame(i, "the predicted velocity " + what);
     ZT_RETURN_IF_ERROR(sampler_->step(i, x_, velocity_, noise_, x0_, ctx_));
-    if (std::string what = ill(x_); !what.empty()) {
+    ZT_ASSIGN_OR_RETURN(HostCopy x, to_host(x_, ctx_));
+    if (std::string what = ill(x.view); !what.empty()) {
       return failed("step {} of {}: the latents {}; a lower --cfg-scale or another --sampler may help", i + 1, r_.steps, what);
     }
     ++done_;
-    remember();
+    if (Status s = remember(); !s.ok()) return --done_, s;
     if (hooks_.on_step) {
       double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      ZT_RETURN_IF_ERROR(hooks_.on_step({i + 1, r_.steps, sampler_->schedule().sigmas[size_t(i)], seconds, x_, x0_}));
+      ZT_ASSIGN_OR_RETURN(HostCopy x0, to_host(x0_, ctx_));
+      ZT_RETURN_IF_ERROR(hooks_.on_step({i + 1, r_.steps, sampler_->schedule().sigmas[size_t(i)], seconds, x.view, x0.view}));
     }
     if (hooks_.save_every > 0 && done_ % hooks_.save_every == 0) save();
     return ctx_.cancelled() ? Status(Code::kCancelled, "cancelled while denoising") : ok_status();
@@ -107,14 +113,28 @@ class Denoiser {
   }
 
   // What a policy knows changes inside a step, everything else only at its end: its state is taken here, so that a step that
-  // is cut short can be taken again.
-  void remember() {
-    if (hooks_.save) policy_state_ = r_.attention->save();
+  // is cut short can be taken again. So are tensors of a device, which may be lost before the next step ends.
+  Status remember() {
+    if (!hooks_.save) return {};
+    Kept k;
+    auto copy = [&](const TensorView& of) -> Result<TensorView> {
+      ZT_ASSIGN_OR_RETURN(HostCopy c, to_host(of, ctx_));
+      k.copies.push_back(std::move(c));
+      return k.copies.back().view;
+    };
+    k.state.step = done_, k.state.steps = r_.steps, k.state.noise = noise_.state(), k.state.policy = r_.attention->save();
+    ZT_ASSIGN_OR_RETURN(k.state.latents, copy(x_));
+    k.state.solver = sampler_->state();
+    for (auto& [name, view] : k.state.solver) {
+      ZT_ASSIGN_OR_RETURN(view, copy(view));
+    }
+    kept_ = std::move(k);
+    return {};
   }
 
   void save() {
     if (!hooks_.save) return;
-    hooks_.save({done_, r_.steps, x_, sampler_->state(), noise_.state(), policy_state_});
+    hooks_.save(kept_.state);
     saved_ = done_;
   }
 
@@ -127,7 +147,10 @@ class Denoiser {
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<TextContext> text_, negative_;
   Tensor x_, velocity_, unguided_, x0_;
-  std::string policy_state_;
+  struct Kept {
+    DenoiseState state;
+    std::vector<HostCopy> copies;  // what its views show: nothing of its own on a CPU
+  } kept_;                         // after the steps that are done
   int64_t done_ = 0, saved_ = 0;  // steps
 };
 
@@ -139,8 +162,8 @@ Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest&
   ZT_ASSIGN_OR_RETURN(Schedule schedule, make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps));
   if (!r.init_latents || r.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(r.rng, shape.count()));
   if (r.resume && r.resume->step == r.steps && r.resume->latents.shape == shape) {  // nothing is left to do
-    ZT_ASSIGN_OR_RETURN(Tensor done, ctx.arena->make(DType::f32, shape));
-    std::memcpy(done.data(), r.resume->latents.as<float>(), done.view().bytes());
+    ZT_ASSIGN_OR_RETURN(Tensor done, host_arena(ctx).make(DType::f32, shape));
+    ZT_RETURN_IF_ERROR(copy_values(r.resume->latents, done, ctx));
     return done;
   }
   ZT_RETURN_IF_ERROR(load_transformer(ctx));

@@ -1,8 +1,8 @@
 #include "model/pipeline/denoise_state.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "kernels/api/transfer.h"
 #include "model/pipeline/guard.h"
 
 namespace zt {
@@ -18,7 +18,7 @@ Status check_tensor(std::string_view name, const TensorView& v, const Shape& wan
 
 }  // namespace
 
-Status restore(const DenoiseState& state, const DenoiseParts& parts) {
+Status restore(const DenoiseState& state, const DenoiseParts& parts, const ExecContext& ctx) {
   int64_t steps = int64_t(parts.sampler.schedule().timesteps.size());
   if (state.steps != steps) return invalid("steps: {}, this job has {}", state.steps, steps);
   if (state.step < 1 || state.step > steps) return invalid("step: {} is outside 1..{}", state.step, steps);
@@ -39,10 +39,10 @@ Status restore(const DenoiseState& state, const DenoiseParts& parts) {
   // The policy comes last: it is the only part that cannot be tried on a copy.
   if (Status s = parts.policy.restore(state.policy); !s.ok()) return s.in("policy");
   parts.noise = noise;
-  std::memcpy(parts.latents.as<float>(), state.latents.as<float>(), parts.latents.bytes());
+  ZT_RETURN_IF_ERROR(copy_values(state.latents, parts.latents, ctx));
   for (const auto& [name, to] : wanted) {
     for (const auto& [from_name, from] : state.solver) {
-      if (from_name == name) std::memcpy(to.as<float>(), from.as<float>(), to.bytes());
+      if (from_name == name) ZT_RETURN_IF_ERROR(copy_values(from, to, ctx));
     }
   }
   parts.sampler.set_steps_done(state.step);

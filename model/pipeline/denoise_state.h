@@ -12,7 +12,7 @@ namespace zt {
 
 struct DenoiseState {
   int64_t step = 0, steps = 0;  // `step` of `steps` are done
-  TensorView latents;           // x after those steps, [C, T, H, W] f32
+  TensorView latents;           // x after those steps, [C, T, H, W] f32; like the solver's, on the host
   std::vector<std::pair<std::string, TensorView>> solver;  // as Sampler::state names them
   std::string noise;            // Noise::state
   std::string policy;           // AttentionPolicy::save
@@ -28,6 +28,6 @@ struct DenoiseParts {
 
 // Puts everything back into parts that were made for the same job. Hostile input: a refusal (kInvalid) names the field and
 // changes nothing.
-Status restore(const DenoiseState& state, const DenoiseParts& parts);
+Status restore(const DenoiseState& state, const DenoiseParts& parts, const ExecContext& ctx);
 
 }  // namespace zt

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/api/transfer.h"
+
 namespace zt {
 namespace {
 
@@ -47,17 +49,19 @@ std::string ill(const TensorView& v) {
   return fmt::format("has collapsed (all elements near {:.3g})", mean);
 }
 
-void FirstBadLayer::look(const Site& site, const TensorView& v, std::string_view what) {
-  if (!place_.empty() || !v || all_finite(v)) return;
+void FirstBadLayer::look(const Site& site, const TensorView& v, std::string_view what, const ExecContext& ctx) {
+  if (!place_.empty() || !v) return;
+  auto values = to_host(v, ctx);
+  if (!values.ok() || all_finite(values->view)) return;
   place_ = fmt::format("layer {}, {} of the {}-attention", site.layer, what, site.kind == AttentionKind::self ? "self" : "cross");
 }
 
-void FirstBadLayer::before(const Site& site, TensorView& q, TensorView& k, TensorView& v, const ExecContext&) {
-  for (const TensorView& t : {q, k, v}) look(site, t, "input");
+void FirstBadLayer::before(const Site& site, TensorView& q, TensorView& k, TensorView& v, const ExecContext& ctx) {
+  for (const TensorView& t : {q, k, v}) look(site, t, "input", ctx);
 }
 
-Status FirstBadLayer::after(const Site& site, const AttentionPlan&, const AttentionArgs& args, AttentionRecord&, const ExecContext&) {
-  look(site, args.out, "output");
+Status FirstBadLayer::after(const Site& site, const AttentionPlan&, const AttentionArgs& args, AttentionRecord&, const ExecContext& ctx) {
+  look(site, args.out, "output", ctx);
   return {};
 }
 

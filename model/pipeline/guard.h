@@ -25,7 +25,7 @@ class FirstBadLayer final : public AttentionHook {
   std::string place() const;
 
  private:
-  void look(const Site& site, const TensorView& v, std::string_view what);
+  void look(const Site& site, const TensorView& v, std::string_view what, const ExecContext& ctx);
   std::string place_;
 };
 

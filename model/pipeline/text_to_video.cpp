@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/api/ops.h"
+#include "kernels/api/transfer.h"
 #include "model/dit/block.h"
 #include "model/io/weights.h"
 #include "model/text/prompt.h"
@@ -96,7 +96,10 @@ void TextToVideo::release_decoder() { decoder_.reset(); }
 Result<Tensor> TextToVideo::embed(const TokenIds& ids, const ExecContext& ctx) {
   ZT_RETURN_IF_ERROR(load_text(ctx));
   ProfileZone zone(ctx.profiler, "text");
-  return text_->encode(ids.ids, ctx);
+  ZT_ASSIGN_OR_RETURN(Tensor made, text_->encode(ids.ids, ctx));
+  if (!ctx.arena->memory()) return made;
+  ZT_ASSIGN_OR_RETURN(HostCopy copy, to_host(made, ctx));
+  return std::move(copy.memory);
 }
 
 Status TextToVideo::decode(const TensorView& latents, bool tiled, const FrameSink& sink, const ExecContext& ctx) {
@@ -104,7 +107,7 @@ Status TextToVideo::decode(const TensorView& latents, bool tiled, const FrameSin
   const VaeConfig& c = model_.vae_config;
   if (latents.dim(0) != c.z_dim) return invalid("latents are {}, the decoder takes [{}, T, H, W]", latents.shape.str(), c.z_dim);
   ZT_RETURN_IF_ERROR(load_decoder(ctx));
-  ZT_ASSIGN_OR_RETURN(Tensor z, ctx.arena->make(DType::f32, latents.shape));
+  ZT_ASSIGN_OR_RETURN(Tensor z, host_arena(ctx).make(DType::f32, latents.shape));
   std::memcpy(z.data(), latents.as<float>(), z.view().bytes());
   denormalise_latents(c, z);
   if (tiled) return decode_tiled(*decoder_, c, z, sink, ctx);
@@ -119,7 +122,7 @@ Result<Tensor> TextToVideo::encode(const ClipShape& clip, const std::function<Re
   ZT_ASSIGN_OR_RETURN(Shape shape, latent_shape(model_, clip));
   ZT_ASSIGN_OR_RETURN(WeightStore store, open_checked(model_.vae));
   ZT_ASSIGN_OR_RETURN(auto encoder, VaeEncoder::load(model_.vae_config, store, compute_, ctx));
-  ZT_ASSIGN_OR_RETURN(Tensor latents, ctx.arena->make(DType::f32, shape));
+  ZT_ASSIGN_OR_RETURN(Tensor latents, host_arena(ctx).make(DType::f32, shape));
   ZT_RETURN_IF_ERROR(encoder->begin(clip.height, clip.width, ctx));
   int64_t done = 0;
   FrameSink keep = [&](const TensorView& z) -> Status {

@@ -1,8 +1,8 @@
 // AdaSpa: exact attention until a search finds the blocks that hold the most of it, then those blocks until the next search.
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
+#include "kernels/api/transfer.h"
 #include "model/policy/adaspa_state.h"
 #include "model/policy/block_choice.h"
 #include "model/policy/methods.h"
@@ -66,12 +66,14 @@ class AdaSpa final : public AttentionPolicy {
 
   Status search(AdaSpaSite& site, const ClipInput& clip, const Site& s, int64_t due, const ExecContext& ctx) {
     auto began = PlanClock::now();
-    ZT_RETURN_IF_ERROR(load_lse(site, ctx));
-    Tensor fresh;
-    if (rule_.reuse_lse && !site.lse) {
+    Tensor fresh, known;
+    if (!site.lse.empty()) {
+      const Shape rows{int64_t(site.lse.size())};
+      ZT_ASSIGN_OR_RETURN(known, to_device(TensorView(site.lse.data(), DType::f32, rows), DType::f32, rows, ctx));
+    } else if (rule_.reuse_lse) {
       ZT_ASSIGN_OR_RETURN(fresh, ctx.arena->make(DType::f32, {clip.heads() * clip.nq()}));
     }
-    ZT_ASSIGN_OR_RETURN(Tensor mass, block_mass_of(clip, rule_.block, fresh, site.lse, ctx));
+    ZT_ASSIGN_OR_RETURN(Tensor mass, block_mass_of(clip, rule_.block, fresh, known, ctx));
     ZT_ASSIGN_OR_RETURN(std::vector<int32_t> counts, budgets(mass, ctx));
     ZT_ASSIGN_OR_RETURN(Tensor map, highest_blocks(mass, counts, ctx));
     PlanParts p;
@@ -79,9 +81,12 @@ class AdaSpa final : public AttentionPolicy {
     p.q = Blocks::uniform(clip.nq(), rule_.block), p.k = Blocks::uniform(clip.nk(), rule_.block);
     int64_t next = first_step(s.steps) + due * period(s.steps);
     p.valid_until = (next < s.steps - 1 ? next : s.steps) - 1;
-    ZT_ASSIGN_OR_RETURN(site.plan, plan_of_map(std::move(p), map, began));
+    ZT_ASSIGN_OR_RETURN(site.plan, plan_of_map(std::move(p), map, began, ctx));
     site.searches = std::max(site.searches, due);
-    if (fresh) site.lse = std::move(fresh);
+    if (fresh) {
+      ZT_ASSIGN_OR_RETURN(HostCopy lse, to_host(fresh, ctx));
+      site.lse.assign(lse.view.as<float>(), lse.view.as<float>() + lse.view.count());
+    }
     return {};
   }
 
@@ -106,14 +111,6 @@ class AdaSpa final : public AttentionPolicy {
       counts[best[best.size() - 1 - i]] = kept_count(rule_.keep + shift, blocks);
     }
     return counts;
-  }
-
-  static Status load_lse(AdaSpaSite& site, const ExecContext& ctx) {
-    if (site.saved_lse.empty()) return {};
-    ZT_ASSIGN_OR_RETURN(site.lse, ctx.arena->make(DType::f32, {int64_t(site.saved_lse.size())}));
-    std::memcpy(site.lse.data(), site.saved_lse.data(), site.lse.view().bytes());
-    site.saved_lse = {};
-    return {};
   }
 
   Rule rule_;

@@ -102,7 +102,7 @@ Result<AdaSpaSite> read_site(Reader& r, int block) {
     ZT_ASSIGN_OR_RETURN(site.plan, read_plan(r, block));
   }
   if (follows & 2) {
-    ZT_ASSIGN_OR_RETURN(site.saved_lse, r.floats(site.plan->parts().heads * site.plan->nq()));
+    ZT_ASSIGN_OR_RETURN(site.lse, r.floats(site.plan->parts().heads * site.plan->nq()));
   }
   return site;
 }
@@ -114,13 +114,10 @@ std::string save_sites(const AdaSpaSites& sites) {
   std::string out(kMagic);
   append(out, kVersion), append(out, int64_t(sites.size()));
   for (const auto& [key, site] : sites) {
-    // The one place where a method reads a tensor: a checkpoint is bytes, and saving has no context to copy with.
-    const float* lse = site.lse ? site.lse.as<float>() : site.saved_lse.data();
-    int64_t rows = site.lse ? site.lse.view().count() : int64_t(site.saved_lse.size());
     append(out, key.first), append(out, int64_t(key.second)), append(out, site.searches);
-    append(out, int64_t(site.plan ? 1 : 0) + (rows > 0 ? 2 : 0));
+    append(out, int64_t(site.plan ? 1 : 0) + (site.lse.empty() ? 0 : 2));
     if (site.plan) append_plan(out, *site.plan);
-    append(out, lse, size_t(rows));
+    append(out, site.lse.data(), site.lse.size());
   }
   return out;
 }

@@ -15,9 +15,7 @@ namespace zt {
 struct AdaSpaSite {
   int64_t searches = 0;  // due ones that are done or were passed over
   PlanPtr plan;          // of the last search; null before the first
-  // Log-sum-exps of the first search, [heads * queries]: a tensor, or, after a restore and until the next search, plain numbers.
-  Tensor lse;
-  std::vector<float> saved_lse;
+  std::vector<float> lse;  // log-sum-exps of the first search, [heads * queries]: on the host, where a checkpoint finds them
 };
 using AdaSpaSites = std::map<std::pair<int64_t, Branch>, AdaSpaSite>;
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "kernels/api/transfer.h"
 #include "model/dit/recall.h"
 #include "model/policy/policy.h"
 
@@ -51,9 +52,11 @@ struct Bench {
     if (values) a.v = in.v, a.out = out;
     return attention_forward(plan, problem, a, workspace, ctx);
   }
-  double recall() const {
+  Result<double> recall(const ExecContext& ctx) const {
     size_t n = size_t(lse.view().count());
-    return kept_share({lse.as<float>(), n}, {dense_lse.as<float>(), n}).mean;
+    ZT_ASSIGN_OR_RETURN(HostCopy kept, to_host(lse, ctx));
+    ZT_ASSIGN_OR_RETURN(HostCopy all, to_host(dense_lse, ctx));
+    return kept_share({kept.view.as<float>(), n}, {all.view.as<float>(), n}).mean;
   }
 };
 
@@ -134,6 +137,7 @@ class Auto final : public AttentionPolicy {
       double begin = rule_.now();
       ZT_ASSIGN_OR_RETURN(PlanPtr plan, plan_of(which, in, ctx));
       ZT_RETURN_IF_ERROR(bench.run(*plan, in, lse, true, ctx));
+      ZT_RETURN_IF_ERROR(wait_for_device(ctx));
       best = std::min(best, rule_.now() - begin);
     }
     return best;
@@ -170,7 +174,7 @@ class Auto final : public AttentionPolicy {
       auto plan = plan_of(which, in, ctx);
       if (!plan.ok()) continue;
       ZT_RETURN_IF_ERROR(bench.run(**plan, in, bench.lse, false, ctx));
-      double recall = bench.recall();
+      ZT_ASSIGN_OR_RETURN(double recall, bench.recall(ctx));
       if (recall < rule_.recall) continue;
       layer.chosen = which, layer.recall = recall;
       break;

@@ -50,7 +50,7 @@ Result<Tensor> block_mass_of(const ClipInput& clip, int block, const TensorView&
   ZT_ASSIGN_OR_RETURN(Tensor mass, ctx.arena->make(DType::f32, {heads, q_blocks, k_blocks}));
   AttentionWorkspace workspace;
   auto one_clip = [](const TensorView& v) {
-    TensorView all_clips(v.data, v.dtype, {1, v.dim(0), v.dim(1), v.dim(2)});
+    TensorView all_clips = v.overlay(v.dtype, {1, v.dim(0), v.dim(1), v.dim(2)});
     all_clips.strides = {v.dim(0) * v.stride(0), v.stride(0), v.stride(1), v.stride(2)};
     return all_clips;
   };
@@ -68,9 +68,9 @@ Result<Tensor> highest_blocks(const TensorView& scores, std::span<const int32_t>
   return map;
 }
 
-Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began) {
+Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began, const ExecContext& ctx) {
   parts.planning_seconds += std::chrono::duration<double>(PlanClock::now() - began).count();
-  return plan_from_classes(std::move(parts), map);
+  return plan_from_classes(std::move(parts), map, ctx);
 }
 
 size_t pooled_bytes(const PolicyJob& job, int64_t q_blocks, int64_t k_blocks) {

@@ -56,6 +56,6 @@ Result<size_t> workspace_bytes_of(PlanParts parts, const PolicyJob& job, const E
 
 using PlanClock = std::chrono::steady_clock;
 // plan_from_classes with the time since `began` charged to the plan.
-Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began);
+Result<PlanPtr> plan_of_map(PlanParts parts, const TensorView& map, PlanClock::time_point began, const ExecContext& ctx);
 
 }  // namespace zt

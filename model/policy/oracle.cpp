@@ -25,7 +25,7 @@ class Oracle final : public AttentionPolicy {
     PlanParts p;
     p.heads = int(clip.heads());
     p.q = Blocks::uniform(clip.nq(), block_), p.k = Blocks::uniform(clip.nk(), block_);
-    return plan_of_map(std::move(p), map, began);
+    return plan_of_map(std::move(p), map, began, ctx);
   }
 
  private:

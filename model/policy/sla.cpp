@@ -51,7 +51,7 @@ class Sla final : public AttentionPolicy {
       mark(SelectRule::lowest, std::min(share_of_blocks(rule_.drop, blocks), blocks - kept), 0);
     }
     mark(SelectRule::highest, kept, 1);
-    return plan_of_map(std::move(p), map, began);
+    return plan_of_map(std::move(p), map, began, ctx);
   }
 
  private:

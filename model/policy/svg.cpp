@@ -65,7 +65,7 @@ class Svg final : public AttentionPolicy {
 
     AttentionProblem problem{1, heads, d, clip.q.dtype};
     auto by_head = [&](const Tensor& t) {
-      TensorView v(t.data(), clip.q.dtype, {1, heads, 3 * kSvgRows, d});
+      TensorView v = t.view().overlay(clip.q.dtype, {1, heads, 3 * kSvgRows, d});
       v.strides = {3 * kSvgRows * width, d, width, 1};
       return v;
     };
@@ -86,7 +86,7 @@ class Svg final : public AttentionPolicy {
   static void gather(const TensorView& q, std::span<const int32_t> rows, const TensorView& out, const ExecContext& ctx) {
     const int64_t d = q.dim(2);
     if (q.stride(0) == d) {
-      TensorView tokens(q.data, q.dtype, {q.dim(1), q.dim(0) * d});
+      TensorView tokens = q.overlay(q.dtype, {q.dim(1), q.dim(0) * d});
       tokens.strides = {q.stride(1), 1};
       return gather_rows({tokens, out, rows}, ctx);
     }

@@ -29,7 +29,7 @@ Result<PlanPtr> TiledChoice::plan(const PolicyInput& in, const ExecContext& ctx)
   ZT_ASSIGN_OR_RETURN(Tensor map, ctx.arena->zeros(DType::u8, scores.shape()));
   int32_t count = kept_count(keep_, p.k.count());
   choose({scores, SelectRule::highest, {&count, 1}, 1, 1, map}, ctx);
-  return plan_of_map(std::move(p), map, began);
+  return plan_of_map(std::move(p), map, began, ctx);
 }
 
 PolicyParameter tile_block_parameter() {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/api/ops.h"
+#include "kernels/api/transfer.h"
 
 namespace zt {
 namespace {
@@ -33,7 +34,7 @@ class SolverBase : public Sampler {
     ZT_CHECK(i == done_ && i < steps());
     ZT_CHECK(x.shape == latent_ && velocity.shape == latent_);
     if (x0_out) combine(x0_out, {{1, x}, {-sigma(i), velocity}}, ctx);
-    advance(i, x, velocity, noise, ctx);
+    ZT_RETURN_IF_ERROR(advance(i, x, velocity, noise, ctx));
     ++done_;
     return ok_status();
   }
@@ -44,7 +45,7 @@ class SolverBase : public Sampler {
   }
 
  protected:
-  virtual void advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise& noise, const ExecContext& ctx) = 0;
+  virtual Status advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise& noise, const ExecContext& ctx) = 0;
   int64_t steps() const { return int64_t(schedule_.timesteps.size()); }
   double sigma(int64_t i) const { return schedule_.sigmas[size_t(i)]; }
   double alpha(int64_t i) const { return 1 - sigma(i); }
@@ -62,8 +63,9 @@ class Euler final : public SolverBase {
   using SolverBase::SolverBase;
 
  private:
-  void advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
+  Status advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
     combine(x, {{1, x}, {sigma(i + 1) - sigma(i), velocity}}, ctx);
+    return {};
   }
 };
 
@@ -78,11 +80,17 @@ class Lcm final : public SolverBase {
   using SolverBase::SolverBase;
 
  private:
-  void advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise& noise, const ExecContext& ctx) override {
+  Status advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise& noise, const ExecContext& ctx) override {
     double a = alpha(i + 1), s = sigma(i + 1);
-    if (s == 0) return combine(x, {{1, x}, {-sigma(i), velocity}}, ctx);
-    noise.fill({fresh_.as<float>(), size_t(latent_.count())});
+    if (s == 0) {
+      combine(x, {{1, x}, {-sigma(i), velocity}}, ctx);
+      return {};
+    }
+    ZT_ASSIGN_OR_RETURN(HostWrite drawn, HostWrite::make(fresh_, ctx));
+    noise.fill({drawn.view().as<float>(), size_t(latent_.count())});
+    ZT_RETURN_IF_ERROR(drawn.finish(ctx));
     combine(x, {{a, x}, {-a * sigma(i), velocity}, {s, fresh_}}, ctx);
+    return {};
   }
   Tensor fresh_;
 };
@@ -124,9 +132,10 @@ class DpmPP final : public Multistep {
 
  private:
   // The last step goes to sigma 0 and is first order whatever the step count (final_sigmas_type "zero").
-  void advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
+  Status advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
     estimate(i, x, velocity, ctx);
     predict(i, i == 0 ? 1 : 2, x, x, ctx);
+    return {};
   }
 };
 
@@ -149,7 +158,7 @@ class UniPC final : public Multistep {
   // 1, 2, 2, ..., 2, 1: warm-up, and lower_order_final.
   int order(int64_t i) const { return int(std::min({int64_t(2), steps() - i, i + 1})); }
 
-  void advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
+  Status advance(int64_t i, const TensorView& x, const TensorView& velocity, Noise&, const ExecContext& ctx) override {
     if (i == 0) {
       combine(corrected_, {{1, x}}, ctx);
     } else {
@@ -157,6 +166,7 @@ class UniPC final : public Multistep {
     }
     estimate(i, x, velocity, ctx);  // over the estimate of step i - 2, which the corrector has used
     predict(i, order(i), x, corrected_, ctx);
+    return {};
   }
 
   // corrected = ratio corrected - alpha E (m_{i-1} + rho0 (m_{i-2} - m_{i-1}) / r + rho1 (m_i - m_{i-1})) with E = e^-h - 1;

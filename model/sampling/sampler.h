@@ -32,7 +32,7 @@ class Sampler {
   static Result<std::unique_ptr<Sampler>> make(SamplerKind kind, Schedule schedule, Shape latent, const ExecContext& ctx);
   virtual ~Sampler() = default;
   const Schedule& schedule() const { return schedule_; }
-  // x, velocity: [C, T, H, W] f32. noise: used by lcm only. x0_out (optional): receives x - sigma v of this step.
+  // x, velocity: [C, T, H, W] f32 of ctx.arena. noise: used by lcm only. x0_out (optional): receives x - sigma v of this step.
   virtual Status step(int64_t i, const TensorView& x, const TensorView& velocity, Noise& noise, const TensorView& x0_out,
                       const ExecContext& ctx) = 0;
   // History tensors by name, for checkpoints; restored by copying into them before the next step.

@@ -5,6 +5,7 @@
 
 #include "kernels/api/linear.h"
 #include "kernels/api/ops.h"
+#include "kernels/api/transfer.h"
 #include "kernels/core/parallel.h"
 #include "model/text/relative_bias.h"
 
@@ -33,7 +34,7 @@ struct Shapes {
 struct Layer {
   LinearPtr qkv, out, gate, up, down;
   Tensor attention_norm, ffn_norm;  // [1, d_model]
-  Tensor bias;                      // [buckets, heads]; empty where the first layer's serves
+  std::vector<float> bias;          // [buckets, heads]; empty where the first layer's serves
 };
 
 class Loader {
@@ -55,10 +56,17 @@ class Loader {
   Status floats(Tensor& into, const std::string& name, const Shape& stored, const Shape& shape) {
     TensorView v = store_.get(name, stored);
     if (!ctx_) return ok_status();
-    ZT_ASSIGN_OR_RETURN(into, ctx_->arena->make(DType::f32, shape));
-    convert_floats(v.data, v.dtype, into.data(), DType::f32, v.count());
+    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, *ctx_));
     bytes += into.view().bytes();
     return ok_status();
+  }
+
+  // What the host computes with.
+  void host_floats(std::vector<float>& into, const std::string& name, const Shape& shape) {
+    TensorView v = store_.get(name, shape);
+    if (!ctx_) return;
+    into.resize(size_t(v.count()));
+    convert_floats(v.data, v.dtype, into.data(), DType::f32, v.count());
   }
 
   bool cancelled() const { return ctx_ && ctx_->cancelled(); }
@@ -86,10 +94,7 @@ Status load_all(const TextConfig& c, const Shapes& s, WeightStore& store, Loader
     ZT_RETURN_IF_ERROR(in.floats(l.attention_norm, block + "0.layer_norm.weight", {c.d_model}, {1, c.d_model}));
     ZT_RETURN_IF_ERROR(in.pack(l.qkv, s.qkv, {attention + "q", attention + "k", attention + "v"}));
     ZT_RETURN_IF_ERROR(in.pack(l.out, s.out, {attention + "o"}));
-    if (i == 0 || c.bias_per_layer) {
-      Shape shape{c.buckets, c.heads};
-      ZT_RETURN_IF_ERROR(in.floats(l.bias, attention + "relative_attention_bias.weight", shape, shape));
-    }
+    if (i == 0 || c.bias_per_layer) in.host_floats(l.bias, attention + "relative_attention_bias.weight", {c.buckets, c.heads});
     std::string ffn = block + "1.DenseReluDense.";
     ZT_RETURN_IF_ERROR(in.floats(l.ffn_norm, block + "1.layer_norm.weight", {c.d_model}, {1, c.d_model}));
     if (c.gated_gelu) ZT_RETURN_IF_ERROR(in.pack(l.gate, s.gate, {ffn + "wi_0"}));
@@ -101,7 +106,7 @@ Status load_all(const TextConfig& c, const Shapes& s, WeightStore& store, Loader
 
 // [n, heads * d] with row stride `stride` as [heads, n, d].
 TensorView as_heads(const TensorView& rows, int64_t column, int64_t heads, int64_t d) {
-  TensorView v(static_cast<char*>(rows.data) + column * int64_t(dtype_size(rows.dtype)), rows.dtype, {heads, rows.dim(0), d});
+  TensorView v = rows.overlay(rows.dtype, {heads, rows.dim(0), d}, size_t(column) * dtype_size(rows.dtype));
   v.strides[0] = d, v.strides[1] = rows.stride(0);
   return v;
 }
@@ -145,7 +150,7 @@ class Umt5Encoder final : public TextEncoder {
       if (ctx.cancelled()) return Status(Code::kCancelled, "cancelled while encoding the prompt");
       rms(x, pending, l.attention_norm, h, ctx);
       l.qkv->run(h, qkv, ctx);
-      if (l.bias) fill_bias(l.bias, buckets, bias, ctx);
+      if (!l.bias.empty()) ZT_RETURN_IF_ERROR(fill_bias(l.bias.data(), buckets, bias, ctx));
       auto part = [&](int64_t i) { return as_heads(qkv, i * inner, c_.heads, c_.d_kv); };
       bias_attention({part(0), part(1), part(2), as_heads(attention, 0, c_.heads, c_.d_kv), bias, 1.f}, ctx);
       l.out->run(attention, y, ctx);
@@ -155,8 +160,7 @@ class Umt5Encoder final : public TextEncoder {
         l.gate->run(h, gate, ctx);
         elementwise({Elementwise::mul, gate, up, hidden}, ctx);
       } else {
-        relu(up, ctx);
-        elementwise({Elementwise::copy, up, {}, hidden}, ctx);
+        elementwise({Elementwise::relu, up, {}, hidden}, ctx);
       }
       l.down->run(hidden, y, ctx);
       pending = y;
@@ -175,24 +179,16 @@ class Umt5Encoder final : public TextEncoder {
     norm(a, ctx);
   }
 
-  void fill_bias(const TensorView& table, const std::vector<int64_t>& buckets, const TensorView& bias,
-                 const ExecContext& ctx) const {
+  Status fill_bias(const float* t, const std::vector<int64_t>& buckets, const TensorView& bias, const ExecContext& ctx) const {
     const int64_t n = bias.dim(1), heads = c_.heads;
-    const float* t = table.as<float>();
-    float* b = bias.as<float>();
+    ZT_ASSIGN_OR_RETURN(HostWrite to, HostWrite::make(bias, ctx));
+    float* b = to.view().as<float>();
     parallel_for(ctx.threads, heads, [&](int64_t head) {
       std::vector<float> by_delta(buckets.size());
       for (size_t i = 0; i < buckets.size(); ++i) by_delta[i] = t[buckets[i] * heads + head];
       for (int64_t q = 0; q < n; ++q) std::copy_n(by_delta.data() + (n - 1 - q), n, b + (head * n + q) * n);
     });
-  }
-
-  // Plain T5 only; no other part of the program needs this function.
-  static void relu(const TensorView& v, const ExecContext& ctx) {
-    float* p = v.as<float>();
-    parallel_ranges(ctx.threads, v.count(), 16384, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) p[i] = p[i] > 0 ? p[i] : 0;
-    });
+    return to.finish(ctx);
   }
 
   TextConfig c_;

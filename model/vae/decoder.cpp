@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/api/transfer.h"
 #include "kernels/core/parallel.h"
 #include "model/vae/network.h"
 #include "model/vae/vae.h"
@@ -23,11 +24,13 @@ class Decoder final : public VaeDecoder {
 
   Status push(const TensorView& z, const FrameSink& sink, const ExecContext& ctx) override {
     const int64_t channels = post_quant_->desc().in;
-    ZT_CHECK(rows_ && z.dtype == DType::f32 && z.shape == (Shape{channels, h_, w_}));
+    ZT_CHECK(rows_ && z.dtype == DType::f32 && z.shape == (Shape{channels, h_, w_}) && z.device == Device::cpu);
+    ZT_ASSIGN_OR_RETURN(HostWrite in, HostWrite::make(rows_, ctx));
     for (int64_t p = 0; p < h_ * w_; ++p) {
       const float* from = z.as<float>() + p / w_ * z.stride(1) + p % w_ * z.stride(2);
-      for (int64_t c = 0; c < channels; ++c) rows_.as<float>()[p * channels + c] = from[c * z.stride(0)];
+      for (int64_t c = 0; c < channels; ++c) in.view().as<float>()[p * channels + c] = from[c * z.stride(0)];
     }
+    ZT_RETURN_IF_ERROR(in.finish(ctx));
     post_quant_->run(rows_, net_.input(), ctx);
     return net_.push([&](const TensorView& rows) { return show(rows, sink, ctx); }, ctx);
   }
@@ -40,7 +43,9 @@ class Decoder final : public VaeDecoder {
   size_t weight_bytes() const override { return net_.weight_bytes() + post_quant_->bytes(); }
 
  private:
-  Status show(const TensorView& rows, const FrameSink& sink, const ExecContext& ctx) const {
+  Status show(const TensorView& made, const FrameSink& sink, const ExecContext& ctx) const {
+    ZT_ASSIGN_OR_RETURN(HostCopy copy, to_host(made, ctx));
+    const TensorView& rows = copy.view;
     {
       ProfileZone zone(ctx.profiler, "vae.clamp");
       float* v = rows.as<float>();

@@ -1,3 +1,4 @@
+#include "kernels/api/transfer.h"
 #include "model/vae/network.h"
 #include "model/vae/vae.h"
 #include "model/vae/weights.h"
@@ -18,14 +19,15 @@ class Encoder final : public VaeEncoder {
     ZT_RETURN_IF_ERROR(net_.begin(height, width, ctx));
     rows_ = {}, latent_ = {};
     ZT_ASSIGN_OR_RETURN(rows_, ctx.arena->make(DType::f32, {h_ * w_, quant_->desc().out}));
-    ZT_ASSIGN_OR_RETURN(latent_, ctx.arena->make(DType::f32, {quant_->desc().out, h_, w_}));
+    ZT_ASSIGN_OR_RETURN(latent_, host_arena(ctx).make(DType::f32, {quant_->desc().out, h_, w_}));
     return {};
   }
 
   Status push(const TensorView& frame, const FrameSink& latent, const ExecContext& ctx) override {
     ZT_CHECK(latent_ && frame.dtype == DType::f32 && frame.dense() && frame.shape == (Shape{height_, width_, 3}));
-    const TensorView in = net_.input();
-    convert_floats(frame.data, DType::f32, in.data, in.dtype, in.count());
+    ZT_ASSIGN_OR_RETURN(HostWrite in, HostWrite::make(net_.input(), ctx));
+    convert_floats(frame.data, DType::f32, in.view().data, in.view().dtype, in.view().count());
+    ZT_RETURN_IF_ERROR(in.finish(ctx));
     return net_.push([&](const TensorView& moments) { return show(moments, latent, ctx); }, ctx);
   }
 
@@ -38,9 +40,10 @@ class Encoder final : public VaeEncoder {
   // The mean: first half of the channels, turned channel first.
   Status show(const TensorView& moments, const FrameSink& latent, const ExecContext& ctx) const {
     quant_->run(moments, rows_, ctx);
+    ZT_ASSIGN_OR_RETURN(HostCopy mean, to_host(rows_, ctx));
     const int64_t pixels = rows_.shape()[0], channels = rows_.shape()[1];
     for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t p = 0; p < pixels; ++p) latent_.as<float>()[c * pixels + p] = rows_.as<float>()[p * channels + c];
+      for (int64_t p = 0; p < pixels; ++p) latent_.as<float>()[c * pixels + p] = mean.view.as<float>()[p * channels + c];
     }
     return latent(latent_);
   }

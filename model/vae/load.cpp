@@ -1,3 +1,4 @@
+#include "kernels/api/transfer.h"
 #include "model/vae/network.h"
 
 namespace zt {
@@ -18,10 +19,8 @@ Result<VaeBlock> load_block(const VaeLayer& layer, WeightStore& store, DType com
   size_t at = 0;
   for (const GammaPart& part : gamma_parts(layer)) {
     const TensorView from = store.tensors().at(part.name);
-    ZT_ASSIGN_OR_RETURN(Tensor to, ctx.arena->make(DType::f32, {part.channels}));
-    convert_floats(from.data, from.dtype, to.data(), DType::f32, part.channels);
+    ZT_ASSIGN_OR_RETURN(b.gamma[at++], to_device(from.reshape({part.channels}), DType::f32, {part.channels}, ctx));
     store.drop(from);
-    b.gamma[at++] = std::move(to);
   }
   at = 0;
   for (const ConvPart& part : conv_parts(layer, compute)) {

@@ -75,11 +75,13 @@ size_t VaeNetwork::workspace_bytes(const ExecContext& ctx) const {
 }
 
 TensorView VaeNetwork::view(size_t slot, int64_t rows, int64_t channels) const {
-  return TensorView(slots_[slot].data(), compute_, {rows, channels});
+  return slots_[slot].view().overlay(compute_, {rows, channels});
 }
 
 TensorView VaeNetwork::frame(const FrameSize& size, void* data) const {
-  return TensorView(data, compute_, {size.h * size.w, size.channels});
+  TensorView v(data, compute_, {size.h * size.w, size.channels});
+  v.device = slots_[0].view().device;
+  return v;
 }
 
 TensorView VaeNetwork::input() {
@@ -149,7 +151,7 @@ void VaeNetwork::attend(VaeBlock& b, size_t at, const ExecContext& ctx) {
   const double pairs = double(n) * double(n), width = double(c);
   const TensorView x = view(at, n, c), y = view(1 - at, n, c);
   auto after = (y.bytes() + 63) / 64 * 64;
-  const TensorView qkv(static_cast<uint8_t*>(y.data) + after, compute_, {n, 3 * c});
+  const TensorView qkv = y.overlay(compute_, {n, 3 * c}, after);
   {
     ProfileZone zone(ctx.profiler, "vae.norm");
     channel_norm({x, b.gamma[0], false, y}, ctx);
@@ -161,7 +163,7 @@ void VaeNetwork::attend(VaeBlock& b, size_t at, const ExecContext& ctx) {
   {
     ProfileZone zone(ctx.profiler, "vae.attention", 4 * pairs * width);
     auto heads = [&](const TensorView& v, int64_t first) {  // columns [first, first + c) as [1, 1, n, c]
-      TensorView part(static_cast<uint8_t*>(v.data) + size_t(first) * dtype_size(compute_), compute_, {1, 1, n, c});
+      TensorView part = v.overlay(compute_, {1, 1, n, c}, size_t(first) * dtype_size(compute_));
       part.strides[0] = part.strides[1] = n * v.stride(0);
       part.strides[2] = v.stride(0);
       return part;
@@ -169,7 +171,7 @@ void VaeNetwork::attend(VaeBlock& b, size_t at, const ExecContext& ctx) {
     AttentionProblem problem{.head_dim = c, .dtype = compute_};
     attention_forward(*attention_, problem, {heads(qkv, 0), heads(qkv, c), heads(qkv, 2 * c), heads(y, 0), {}}, workspace_.data(), ctx);
   }
-  const TensorView projected(qkv.data, compute_, {n, c});
+  const TensorView projected = qkv.overlay(compute_, {n, c});
   {
     ProfileZone zone(ctx.profiler, "vae.linear", 2 * double(n) * width * width);
     b.linear[1]->run(y, projected, ctx);
@@ -223,7 +225,7 @@ Status VaeNetwork::head(VaeBlock& b, size_t at, const Emit& emit, const ExecCont
     channel_norm({view(at, pixels, b.layer.in), b.gamma[0], true, frame(b.history[0].size, newest)}, ctx);
   }
   causal(*b.conv[0], b.history[0], newest, slots_[1 - at].data(), ctx);
-  return emit(TensorView(slots_[1 - at].data(), DType::f32, {pixels, b.layer.out}));
+  return emit(slots_[1 - at].view().overlay(DType::f32, {pixels, b.layer.out}));
 }
 
 void VaeNetwork::causal(const PackedConv& conv, FrameHistory& history, void* newest, void* out, const ExecContext& ctx) {

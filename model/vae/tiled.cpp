@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/api/transfer.h"
 #include "model/vae/layers.h"
 #include "model/vae/vae.h"
 
@@ -102,7 +103,7 @@ class Mosaic {
   Status show(const FrameSink& sink, const ExecContext& ctx) {
     above_.clear();
     left_ = {};
-    ZT_ASSIGN_OR_RETURN(Tensor frame, ctx.arena->make(DType::f32, {height_, width_, kRgb}));
+    ZT_ASSIGN_OR_RETURN(Tensor frame, host_arena(ctx).make(DType::f32, {height_, width_, kRgb}));
     const int64_t count = frame.view().count();
     for (int64_t t = 0; t < frames_; ++t) {
       if (ctx.cancelled()) return {Code::kCancelled, "cancelled in the VAE"};
@@ -138,7 +139,7 @@ Status decode_tiled(VaeDecoder& vae, const VaeConfig& config, const TensorView& 
     return status;
   }
   Mosaic mosaic(z.dim(2), z.dim(3), frames_of(config, z.dim(1)), config.spatial_factor());
-  ZT_RETURN_IF_ERROR(mosaic.allocate(*ctx.arena));
+  ZT_RETURN_IF_ERROR(mosaic.allocate(host_arena(ctx)));
   for (size_t i = 0; i < mosaic.rows().size() && status.ok(); ++i) {
     for (size_t j = 0; j < mosaic.columns().size() && status.ok(); ++j) {
       const Tile &r = mosaic.rows()[i], &c = mosaic.columns()[j];

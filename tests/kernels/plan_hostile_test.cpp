@@ -8,6 +8,7 @@
 #include "kernels/plan/sha256.h"
 #include "kernels/plan/toml.h"
 #include "tests/kernels/plan_random.h"
+#include "tests/support/testing.h"
 
 namespace zt {
 namespace {
@@ -170,6 +171,9 @@ TEST(Toml, RefusesByLine) {
   says("a = [1 2]", "expected ','");
   says("[a]\n[a]", "stands twice");
   says("[a", "table name");
+  says("a = \"x\\ny\"", "unknown escape");
+  says("a = 'x\ty'", "control character");
+  says("a = \"x\x1by\"", "control character");
 }
 
 TEST(Sha256, KnownDigests) {

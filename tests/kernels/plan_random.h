@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/plan/attention_plan.h"
-#include "tests/support/testing.h"
+#include "tests/support/random.h"
 
 namespace zt::testing {
 

@@ -7,6 +7,7 @@
 #include "kernels/plan/plan_build.h"
 #include "kernels/plan/plan_text.h"
 #include "tests/kernels/plan_random.h"
+#include "tests/support/testing.h"
 
 namespace zt {
 namespace {

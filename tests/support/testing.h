@@ -10,6 +10,7 @@
 #include "kernels/api/exec_context.h"
 #include "kernels/api/op_table.h"
 #include "kernels/core/status.h"
+#include "tests/support/random.h"
 
 namespace zt::testing {
 
@@ -28,19 +29,6 @@ Isa machine_isa();
 std::unique_ptr<Machine> make_machine(Isa isa = detect_isa(), int threads = 2, std::vector<std::string> force = {});
 // Every level this machine can run, generic first: parametrise kernel tests with it.
 std::vector<Isa> runnable_isas();
-
-// splitmix64 and Box-Muller: the same numbers on every machine.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t bits();
-  double uniform();             // [0, 1)
-  float normal();
-  int64_t below(int64_t n) { return int64_t(bits() % uint64_t(n)); }
-
- private:
-  uint64_t state_;
-};
 
 // Filled with normal numbers times `scale`; any float type.
 Tensor random_tensor(Arena& arena, DType t, Shape s, uint64_t seed, float scale = 1.f);

@@ -30,6 +30,13 @@ void fill(const TensorView& t, uint32_t seed) {
   }
 }
 
+Result<Tensor> filled(DType type, const Shape& shape, uint32_t seed, const ExecContext& ctx) {
+  ZT_ASSIGN_OR_RETURN(Tensor host, host_arena(ctx).make(type, shape));
+  fill(host, seed);
+  if (!ctx.arena->memory()) return host;
+  return to_device(host, type, shape, ctx);
+}
+
 struct Inputs {
   Tensor q, k, v, weight, bias;
   AttentionInputs views;
@@ -39,12 +46,11 @@ struct Inputs {
     Shape shape{1, c.heads, c.grid.tokens(), c.head_dim};
     uint32_t seed = 17;
     for (Tensor* t : {&in.q, &in.k, &in.v}) {
-      ZT_ASSIGN_OR_RETURN(*t, ctx.arena->make(type, shape));
-      fill(*t, seed++);
+      ZT_ASSIGN_OR_RETURN(*t, filled(type, shape, seed++, ctx));
     }
-    ZT_ASSIGN_OR_RETURN(in.weight, ctx.arena->make(DType::f32, {c.head_dim, c.head_dim}));
-    ZT_ASSIGN_OR_RETURN(in.bias, ctx.arena->make(DType::f32, {c.head_dim}));
-    fill(in.weight, seed), fill(in.bias, seed);  // methods with a linear part project it, as trained models do
+    // Methods with a linear part project it, as trained models do.
+    ZT_ASSIGN_OR_RETURN(in.weight, filled(DType::f32, {c.head_dim, c.head_dim}, seed, ctx));
+    ZT_ASSIGN_OR_RETURN(in.bias, filled(DType::f32, {c.head_dim}, seed, ctx));
     in.views.proj_weight = in.weight, in.views.proj_bias = in.bias;
     in.views.grid = c.grid, in.views.q = in.q, in.views.k = in.k, in.views.v = in.v;
     return in;
@@ -113,8 +119,12 @@ Result<Table> sparse_table(const Case& c, const AttentionBench& bench, const Exe
     }
   }
   std::vector<std::function<void()>> turns;
-  for (Method& m : methods) turns.push_back([&] { m.call.run(ctx); });
+  Status state;
+  for (Method& m : methods) turns.push_back([&] {
+    if (Status s = m.call.run(ctx); state.ok()) state = s;
+  });
   std::vector<Timing> times = in_turns(rounds, turns);
+  ZT_RETURN_IF_ERROR(state);
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& m = methods[i];
     double s = times[i].median;
@@ -135,9 +145,13 @@ Result<Report> bench_attention(const AttentionBench& bench, const ExecContext& c
     ZT_ASSIGN_OR_RETURN(Inputs in, Inputs::make(c, type, ctx));
     ZT_ASSIGN_OR_RETURN(AttentionCall call,
                         AttentionCall::make(in.views, AttentionPlan::dense(c.grid.tokens(), c.grid.tokens()), "", ctx));
-    std::vector<std::function<void()>> turns = {[&] { call.run(ctx); }};
+    Status state;
+    std::vector<std::function<void()>> turns = {[&] {
+      if (Status s = call.run(ctx); state.ok()) state = s;
+    }};
     if (matmul) turns.push_back([&] { matmul->seconds(); });
     auto times = in_turns(rounds, turns);
+    ZT_RETURN_IF_ERROR(state);
     report.lines.push_back({"dense, " + c.text(), std::string(call.implementation()), times[0].median,
                             call.flops() / times[0].median / 1e9, matmul ? matmul->flops() / times[1].median / 1e9 : 0});
   }

@@ -89,7 +89,8 @@ nlohmann::json Report::json() const {
 }
 
 nlohmann::json machine_facts(const ExecContext& ctx) {
-  return {{"cpu", cpu_name()}, {"isa", std::string(isa_name(ctx.isa))}, {"threads", ctx.threads}};
+  const char* device = ctx.arena->device() == Device::cuda ? "cuda" : "cpu";
+  return {{"cpu", cpu_name()}, {"isa", std::string(isa_name(ctx.isa))}, {"threads", ctx.threads}, {"device", device}};
 }
 
 }  // namespace zt::bench

@@ -67,8 +67,6 @@ TEST_F(JobCheck, Refusals) {
   JobSpec s = good();
   s.attn = "dens";
   refused(s, Code::kInvalid, "dense");
-  s = good(), s.device = "cuda";
-  refused(s, Code::kInvalid, "CUDA");
   s = good(), s.codec = "theora";
   refused(s, Code::kInvalid, "theora");
   s = good(), s.output = dir / "missing/a.mp4";

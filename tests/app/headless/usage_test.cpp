@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"nan_guidance", render({"--cfg-scale", "nan"}), 2, "cfg_scale"}, Bad{"inf_fps", render({"--fps", "inf"}), 2, "fps"},
         Bad{"bad_sampler", render({"--sampler", "heun"}), 2, "sampler"},
         Bad{"bad_attention", render({"--attn", "denze"}), 2, "dense"},
-        Bad{"bad_progress", render({"--progress", "xml"}), 2, "progress"}, Bad{"cuda", render({"--device", "cuda"}), 2, "CUDA"},
+        Bad{"bad_progress", render({"--progress", "xml"}), 2, "progress"},
         Bad{"bad_codec", render({"--codec", "theora"}), 2, "theora"},
         Bad{"wrong_container", render({"--codec", "ffv1"}), 2, ".mkv"},
         Bad{"missing_folder", render({"-o", "none/a.mp4"}), 2, "none"},
@@ -72,6 +72,19 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"decode_missing", {"decode", "none.safetensors", "-o", "a.mp4"}, 2, "none.safetensors"},
         Bad{"embed_no_prompt", {"embed", "-o", "e.safetensors"}, 2, "prompt"}),
     [](const auto& i) { return i.param.name; });
+
+TEST(Usage, CudaDeviceThatIsNotThere) {
+  TempFolder dir;
+  // Hides the cards of a machine that has some.
+  const std::vector<std::string> hidden = {"CUDA_VISIBLE_DEVICES="};
+  Finished f = run(dir, render({"--device", "cuda"}), hidden);
+  EXPECT_EQ(f.code, 2) << f.err;
+  EXPECT_THAT(f.err, HasSubstr("no usable GPU"));
+  EXPECT_TRUE(dir.entries().empty());
+  f = run(dir, {"doctor", "--json"}, hidden);
+  EXPECT_EQ(f.code, 0) << f.err;
+  EXPECT_THAT(f.out, HasSubstr("\"cuda\":false,\"gpu\":\"no usable GPU"));
+}
 
 TEST(Usage, BadEnvironmentIsNamed) {
   TempFolder dir;

@@ -27,6 +27,8 @@ using ::testing::HasSubstr;
 using zt::testing::TempFolder;
 using namespace std::chrono_literals;
 
+constexpr int64_t kLayers = 7;  // of the embedded model
+
 class DeskTest : public ::testing::Test {
  protected:
   DeskTest() {
@@ -167,7 +169,7 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
         }
         ++seen.maps;
         EXPECT_EQ(m->kept.size(), size_t(m->rows * m->cols));
-        EXPECT_LT(m->layer, 6);
+        EXPECT_LT(m->layer, kLayers);
         EXPECT_EQ(m->key_block_of.size(), size_t(m->grid_t * m->grid_h * m->grid_w));
         EXPECT_EQ(m->rows, (m->grid_t * m->grid_h * m->grid_w + m->query_block - 1) / m->query_block);
       }
@@ -182,12 +184,12 @@ TEST_F(DeskTest, AWatchedJobSendsPreviewsAndTablesAndItsClipIsListed) {
   Seen watched = run(true, "w.mp4"), alone = run(false, "a.mp4");
   EXPECT_GE(watched.previews, 1);
   EXPECT_EQ(watched.tables, 3);
-  EXPECT_EQ(watched.maps, 6) << "a plan that does not change is sent once for each layer";
+  EXPECT_EQ(watched.maps, kLayers) << "a plan that does not change is sent once for each layer";
   EXPECT_EQ(alone.previews + alone.tables + alone.maps, 0);
   EXPECT_EQ(watched.masses + alone.masses, 0) << "nobody asked for them";
   Seen measured = run(true, "m.mp4", {2, 1});
   EXPECT_EQ(measured.masses, 3) << "one a step";
-  EXPECT_EQ(measured.maps, 6);
+  EXPECT_EQ(measured.maps, kLayers);
   // Watching and measuring change no pixel.
   EXPECT_EQ(zt::testing::read_all(folder / "w.mp4"), zt::testing::read_all(folder / "a.mp4"));
   EXPECT_EQ(zt::testing::read_all(folder / "m.mp4"), zt::testing::read_all(folder / "a.mp4"));
