@@ -75,7 +75,7 @@ Problem expand_one(std::string_view inside, const JobSpec& spec, size_t index, s
 
 // A name that stays below its folder and means the same to every program that will ever see it.
 Problem check_name(const std::string& name) {
-  auto shown = [&] { return json_quoted(name.substr(0, 60)); };
+  auto shown = [&] { return json_quoted(quotable_text(name, 60)); };
   if (invalid_utf8_at(name)) return "not valid UTF-8";
   if (name.empty()) return "empty";
   if (name.starts_with('/')) return shown() + " is absolute; names are relative to --output-dir";

@@ -55,7 +55,9 @@ nlohmann::ordered_json settings_document(const JobSpec& spec, const Origin& orig
   return out;
 }
 
-std::string json_quoted(std::string_view text) { return nlohmann::json(text).dump(); }
+std::string json_quoted(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 Problem apply_keys(const nlohmann::json& keys, JobSpec& spec) {
   for (const auto& [key, value] : keys.items()) {

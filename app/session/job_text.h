@@ -28,7 +28,7 @@ struct Origin {
 nlohmann::ordered_json settings_document(const JobSpec& spec, const Origin& origin);
 nlohmann::ordered_json settings_document(const JobSpec& spec, std::string_view version);
 
-// Text as a JSON string with its quotes; the text must be valid UTF-8.
+// Text as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD.
 std::string json_quoted(std::string_view text);
 
 // Reads settings_document or a plain object of keys over `spec`. Unknown keys, duplicate keys, wrong types, more than

@@ -89,16 +89,11 @@ class Parser {
       if (c == '\\' && quote == '"') {
         char e = peek();
         ++at_;
-        if (e == 'n') {
-          c = '\n';
-        } else if (e == 't') {
-          c = '\t';
-        } else if (e == '"' || e == '\\') {
-          c = e;
-        } else {
-          return error("unknown escape in a string");
-        }
+        if (e != '"' && e != '\\') return error("unknown escape in a string");
+        c = e;
       }
+      // No name or number of a plan has one, and messages that quote a string stay one line.
+      if (uint8_t(c) < 0x20 || c == 0x7f) return error("a control character in a string");
       out.push_back(c);
     }
     ++at_;
