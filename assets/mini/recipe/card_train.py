@@ -21,7 +21,7 @@ from half import HALF
 from dit_train import TEXT, flow_errors, load_pipeline_weights, noise_levels, start_net, text_lengths, without_captions
 from parallel import Shared, save_pieces
 from pool import load_vae
-from vae_train import EARLY, IMAGES, LATE, MIDDLE, inflate, is_big as vae_big, loss_of
+from vae_train import EARLY, IMAGES, MIDDLE, inflate, is_big as vae_big, loss_of
 
 PART = 14 << 20                                                     # bytes of one file
 # width, height, frames, sprite pixels, clips a step, share of the steps. A step is about 70,000 tokens in every shape.

@@ -90,6 +90,15 @@ def encode(card, ids, length):
         return T.encode(card.net["te"], ids, length).float()
 
 
+def descend(opt, loss, rate):
+    opt.zero_grad(set_to_none=True)
+    loss.backward()
+    for group in opt.param_groups:
+        group["lr"] = rate
+        torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+    opt.step()
+
+
 def teach(card, name, seconds, delta, attend, extra_of=lambda shape: ()):
     """The student's velocity towards the dense model's on the same noisy latents, at every shape."""
     from card_train import Stage, TINY
@@ -114,12 +123,7 @@ def teach(card, name, seconds, delta, attend, extra_of=lambda shape: ()):
             want = D.forward(dit, x, s * 1000, ctx, length, total)
         got = D.forward(dit, x, s * 1000, ctx, length, total, attend, delta.params(dit, extra_of(shape)))
         loss = (got - want).square().mean()
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        for p in opt.param_groups:
-            p["lr"] = card.a.delta_lr * st.rate(30, 0.2)
-        torch.nn.utils.clip_grad_norm_(delta.parameters(), 1.0)
-        opt.step()
+        descend(opt, loss, card.a.delta_lr * st.rate(30, 0.2))
         card.pool(shape[:4]).renew()
         st.tick(n, torch.stack([loss.detach(), loss.detach() / want.square().mean()]), tokens=x0[0, 0].numel() // 4)
     return delta.named()
@@ -177,11 +181,6 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
             want = (y - x) / (sigmas[k + 1] - sigmas[k])
         got = at(x, sigmas[k], ctx[:n], length, total[:n], delta.params(dit))
         loss = (got - want).square().mean()
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        for p in opt.param_groups:
-            p["lr"] = card.a.delta_lr * st.rate(30, 0.3)
-        torch.nn.utils.clip_grad_norm_(delta.parameters(), 1.0)
-        opt.step()
+        descend(opt, loss, card.a.delta_lr * st.rate(30, 0.3))
         st.tick(n, torch.stack([loss.detach(), loss.detach() / want.square().mean()]))
     return delta.named()

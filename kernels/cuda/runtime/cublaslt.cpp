@@ -1,8 +1,8 @@
 #include "kernels/cuda/runtime/cublaslt.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
+
+#include "kernels/cuda/runtime/library.h"
 
 namespace zt::cuda {
 
@@ -38,12 +38,6 @@ struct CublasLt::Product {
 };
 
 namespace {
-
-template <class F>
-bool find(void* library, const char* name, F& into) {
-  into = reinterpret_cast<F>(dlsym(library, name));
-  return into != nullptr;
-}
 
 cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : CUDA_R_16BF; }
 

@@ -1,6 +1,6 @@
 #include "kernels/cuda/runtime/cudnn.h"
 
-#include <dlfcn.h>
+#include "kernels/cuda/runtime/library.h"
 
 namespace zt::cuda {
 
@@ -63,12 +63,6 @@ std::vector<int64_t> key_of(const DenseAttention& a) {
   std::vector<int64_t> key{a.batch, a.heads, a.nq, a.nk, a.d, a.lse != nullptr};
   for (const auto* t : {&a.q, &a.k, &a.v, &a.out}) key.insert(key.end(), {t->batch, t->head, t->row});
   return key;
-}
-
-template <class F>
-bool find(void* library, const char* name, F& into) {
-  into = reinterpret_cast<F>(dlsym(library, name));
-  return into != nullptr;
 }
 
 }  // namespace
