@@ -107,6 +107,14 @@ Result<CapturedHead> capture_map(const Site& site, const AttentionPlan& plan, co
   return captured(site, plan, head, block, mass.view.as<float>());
 }
 
+size_t AttentionCapture::bytes(const PolicyJob& job, const ExecContext& ctx) const {
+  int64_t n = job.grid.tokens(), block = block_size(job.grid), blocks = n / block, rows = std::min(n, kDecayRows);
+  auto floats = [](int64_t count) { return Arena::block_bytes(size_t(count) * sizeof(float)); };
+  // The dense pass with its log-sum-exps, the few whole rows, the driver's log-sum-exps; two maps of the head that is handed on.
+  return mass_bytes(job, int(block), 0, ctx) + 2 * floats(job.heads * n) + floats(rows * job.head_dim) + floats(n * job.head_dim) +
+         floats(job.heads * rows * n) + 2 * floats(blocks * blocks);
+}
+
 bool AttentionCapture::wants_lse(const Site& site, const AttentionPlan& plan) const { return choice_.wants(site) && !is_exact(plan); }
 
 Status AttentionCapture::after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,

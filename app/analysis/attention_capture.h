@@ -41,6 +41,7 @@ class AttentionCapture final : public AttentionHook {
   bool wants_lse(const Site& site, const AttentionPlan& plan) const override;
   Status after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
                const ExecContext& ctx) override;
+  size_t bytes(const PolicyJob& job, const ExecContext& ctx) const override;
   double seconds() const { return seconds_; }  // spent looking; what the sink takes does not count
 
   // Tokens a block: the largest part of a frame that gives a map of about 100 blocks a side or more.

@@ -25,13 +25,6 @@ std::string stated_hash(const std::string& side_file) {
   return found != json->end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-bool output_exists(const std::string& output) {
-  std::error_code error;
-  std::string place = without_slash(output);
-  if (fs::is_directory(place, error)) return !fs::is_empty(place, error);
-  return fs::exists(output.find('%') == std::string::npos ? output : frame_name(output, 1), error);
-}
-
 // The folders a name wants, and that they lie where they seem to: a link must not lead out of the batch's folder.
 Status make_folders(const std::string& folder, const std::string& output) {
   std::error_code error;
@@ -54,7 +47,7 @@ void remove_leftovers(const std::string& output) {
 }
 
 bool is_finished(const JobSpec& spec, const std::string& settings_hash) {
-  if (!output_exists(spec.output)) return false;
+  if (existing_output(spec.output).empty()) return false;
   return spec.no_metadata || stated_hash(side_file_of(spec.output)) == settings_hash;
 }
 
@@ -99,7 +92,7 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
     item.tokens = int64_t(judged.numbers["tokens"]), item.expected_s = judged.numbers["expected_s"];
     item.done = is_finished(item.spec, item.settings_hash);
     if (item.done && !dry) remove_leftovers(item.spec.output);
-    bool foreign = output_exists(item.spec.output) && !item.spec.no_metadata && stated_hash(side_file_of(item.spec.output)).empty();
+    bool foreign = !existing_output(item.spec.output).empty() && !item.spec.no_metadata && stated_hash(side_file_of(item.spec.output)).empty();
     if (foreign && !may_replace)
       return invalid("{}: {}: exists already and is not from a batch (--overwrite replaces it)", job.place, item.spec.output);
     batch.items_.push_back(std::move(item));
@@ -108,12 +101,11 @@ Result<Batch> Batch::open(ModelHost& host, std::vector<BatchJob> jobs, const std
 }
 
 Result<BatchItem*> Batch::next() {
-  ZT_CHECK(!claim_);
   // Round the list, so that workers that start together do not all stand at the first job for long.
   for (size_t seen = 0; seen < items_.size(); ++seen) {
     BatchItem& item = items_[cursor_];
     cursor_ = (cursor_ + 1) % items_.size();
-    if (item.done || item.result) continue;
+    if (item.done || item.result || item.claim) continue;
     ZT_ASSIGN_OR_RETURN(std::optional<Claim> claim, Claim::take(claim_path(item.spec.output)));
     if (!claim) continue;
     if (is_finished(item.spec, item.settings_hash)) {  // by another worker, before we had its claim
@@ -121,7 +113,7 @@ Result<BatchItem*> Batch::next() {
       unlink(checkpoint_path(item.spec.output).c_str());
       continue;
     }
-    claim_ = std::move(claim);
+    item.claim = std::move(claim);
     return &item;
   }
   return nullptr;
@@ -130,7 +122,13 @@ Result<BatchItem*> Batch::next() {
 void Batch::finish(BatchItem& item, JobResult result) {
   item.done = result.code == ExitCode::done;
   item.result = std::move(result);
-  claim_.reset();
+  item.claim.reset();
+}
+
+void Batch::beat() {
+  for (BatchItem& item : items_) {
+    if (item.claim) item.claim->beat();
+  }
 }
 
 bool Batch::others_at_work() {

@@ -32,6 +32,7 @@ struct BatchItem {
   double expected_s = 0;
   bool tiled_decode = false;
   Status trouble;     // what its dry run said, if it can still be tried (memory)
+  std::optional<Claim> claim;       // while it is ours to do
   std::optional<JobResult> result;  // of this run
   bool done = false;
 };
@@ -49,13 +50,12 @@ class Batch {
   Result<BatchItem*> next();
   // Gives the job's claim up; its result counts.
   void finish(BatchItem& item, JobResult result);
-  void beat() { if (claim_) claim_->beat(); }
+  void beat();
   // Whether a job is left that another worker holds: it may yet need us.
   bool others_at_work();
 
  private:
   std::vector<BatchItem> items_;
-  std::optional<Claim> claim_;
   size_t cursor_ = 0;
 };
 

@@ -16,7 +16,7 @@
 namespace zt {
 namespace {
 
-constexpr std::string_view kFormat = "zoetrope-checkpoint 1", kSolver = "solver.", kPolicy = "policy", kLatents = "latents";
+constexpr std::string_view kFormat = "zoetrope-checkpoint 1", kSolver = "solver.", kPolicy = "policy", kReport = "report", kLatents = "latents";
 // Ours are below 8 KiB with the 5 KiB state of a Mersenne twister in them.
 constexpr uint64_t kMaxHeader = 1 << 20;
 constexpr size_t kMaxTensors = 16;
@@ -68,13 +68,14 @@ std::string checkpoint_path(const std::string& output) {
   return folder_of(place) + "/" + (stem.starts_with('.') ? "" : ".") + stem + ".checkpoint";
 }
 
-Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults, bool sync) {
+Status write_checkpoint(const std::string& path, const CheckpointKey& key, const DenoiseState& state, WriteFaults* faults, bool sync,
+                        std::string_view report) {
   std::map<std::string, TensorView> tensors = {{std::string(kLatents), state.latents}};
   for (const auto& [name, view] : state.solver) tensors.emplace(std::string(kSolver) + name, view);
-  if (!state.policy.empty()) {
-    TensorView bytes(const_cast<char*>(state.policy.data()), DType::u8, {int64_t(state.policy.size())});
-    tensors.emplace(kPolicy, bytes);
-  }
+  auto add_bytes = [&](std::string_view name, std::string_view bytes) {
+    if (!bytes.empty()) tensors.emplace(name, TensorView(const_cast<char*>(bytes.data()), DType::u8, {int64_t(bytes.size())}));
+  };
+  add_bytes(kPolicy, state.policy), add_bytes(kReport, report);
   Metadata metadata = {{"format", std::string(kFormat)}, {"settings_hash", key.settings_hash},     {"attention", key.attention},
                        {"noise", state.noise},           {"step", std::to_string(state.step)}, {"steps", std::to_string(state.steps)}};
   metadata["checksum"] = checksum(metadata, tensors);
@@ -121,11 +122,11 @@ Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey&
   if (h.entries.size() > kMaxTensors) return invalid("tensors: {}, at most {} are possible", h.entries.size(), kMaxTensors);
   std::map<std::string, TensorView> tensors;
   for (const HeaderEntry& e : h.entries) {
-    bool solver = e.name.starts_with(kSolver), policy = e.name == kPolicy;
-    if (!solver && !policy && e.name != kLatents) return invalid("tensor {}: no checkpoint has it", json_quoted(e.name.substr(0, 40)));
-    DType want = policy ? DType::u8 : DType::f32;
+    bool solver = e.name.starts_with(kSolver), bytes = e.name == kPolicy || e.name == kReport;
+    if (!solver && !bytes && e.name != kLatents) return invalid("tensor {}: no checkpoint has it", json_quoted(e.name.substr(0, 40)));
+    DType want = bytes ? DType::u8 : DType::f32;
     if (e.dtype != want) return invalid("{}: is {}, {} is wanted", e.name.substr(0, 40), dtype_name(e.dtype), dtype_name(want));
-    if (e.shape.rank() != (policy ? 1 : 4)) return invalid("{}: is {}", e.name.substr(0, 40), e.shape.str());
+    if (e.shape.rank() != (bytes ? 1 : 4)) return invalid("{}: is {}", e.name.substr(0, 40), e.shape.str());
     if (e.shape.count() == 0) return invalid("{}: is empty", e.name.substr(0, 40));
     if ((uintptr_t(base) + e.begin) % dtype_size(e.dtype) != 0) return invalid("{}: is not aligned to its type", e.name.substr(0, 40));
     tensors.emplace(e.name, TensorView(const_cast<uint8_t*>(base) + e.begin, e.dtype, e.shape));
@@ -133,7 +134,7 @@ Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey&
   auto latents = tensors.find(std::string(kLatents));
   if (latents == tensors.end()) return invalid("latents: are missing");
   for (const auto& [name, t] : tensors) {
-    if (name != kPolicy && t.shape != latents->second.shape)
+    if (t.dtype == DType::f32 && t.shape != latents->second.shape)
       return invalid("{}: is {}, the latents are {}", name.substr(0, 40), t.shape.str(), latents->second.shape.str());
   }
   ZT_RETURN_IF_ERROR(expect(m, "checksum", checksum(m, tensors), "does not fit the content; the file is damaged"));
@@ -142,7 +143,8 @@ Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey&
   for (const auto& [name, t] : tensors) {
     if (name.starts_with(kSolver)) c.state.solver.emplace_back(name.substr(kSolver.size()), t);
     if (name == kPolicy) c.state.policy.assign(static_cast<const char*>(t.data), t.bytes());
-    if (name == kPolicy) continue;
+    if (name == kReport) c.report.assign(static_cast<const char*>(t.data), t.bytes());
+    if (t.dtype == DType::u8) continue;
     const float* p = t.as<float>();
     for (int64_t i = 0; i < t.count(); ++i) {
       if (!std::isfinite(p[i])) return invalid("{}: element {} is not finite", name.substr(0, 40), i);
@@ -168,13 +170,13 @@ Result<JobCheckpoint> JobCheckpoint::open(const PreparedJob& job, const std::fun
   return c;
 }
 
-void JobCheckpoint::save(const DenoiseState& state) {
+void JobCheckpoint::save(const DenoiseState& state, std::string_view report) {
   // A kill never hurts what was written; a cut of power may, and the checksum will say so. Waiting for the disk is worth it once
   // some seconds of work hang on the file.
   constexpr std::chrono::seconds kWorthASync{5};
   auto now = std::chrono::steady_clock::now();
   bool sync = now - synced_ >= kWorthASync;
-  Status s = write_checkpoint(path_, key_, state, faults_, sync);
+  Status s = write_checkpoint(path_, key_, state, faults_, sync, report);
   if (sync) synced_ = now;
   if (s.ok()) saved_ = state.step;
   if (s.ok() || warned_) return;

@@ -26,7 +26,7 @@ bool to_bytes(const TensorView& frame, std::vector<uint8_t>& rgb) {
 Result<std::unique_ptr<ClipOutput>> ClipOutput::open(const PreparedJob& job) {
   const JobSpec& s = job.spec;
   auto out = std::unique_ptr<ClipOutput>(new ClipOutput());
-  out->job_ = job;
+  out->job_ = job, out->job_.attention.reset();  // what a method keeps must not outlive the sampling
   remove_stale(folder_of(s.output));
   nlohmann::ordered_json settings = settings_document(s, job.origin);
   ClipSettings clip;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <system_error>
 
 namespace zt {
 
@@ -65,7 +66,9 @@ std::optional<Event> Engine::poll() {
 Snapshot Engine::snapshot() const {
   std::lock_guard lock(mutex_);
   Snapshot s;
-  if (running_) s.jobs.push_back({running_->request, running_->spec, running_->progress});
+  for (const auto& job : {ending_, running_}) {
+    if (job) s.jobs.push_back({job->request, job->spec, job->progress});
+  }
   for (const auto& job : queue_) s.jobs.push_back({job->request, job->spec, job->progress});
   return s;
 }
@@ -76,44 +79,72 @@ void Engine::work() {
     {
       std::unique_lock lock(mutex_);
       work_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
+      if (stopping_) break;
       job = running_ = queue_.front();
       queue_.pop_front();
     }
-    JobResult result = run(*job);
+    connect(*job);
+    JobRest rest;
+    JobResult result = guarded(*job, [&] { return runner_->begin(job->spec, job->control, rest); });
+    settle();  // one rest at a time, and results in the order of the jobs
     {
       std::lock_guard lock(mutex_);
       running_.reset();
+      if (rest) ending_ = job;
     }
-    publish({job->request, std::move(result)});
+    if (!rest) {
+      publish({job->request, std::move(result)});
+      continue;
+    }
+    try {
+      ender_ = std::thread(&Engine::end, this, job, rest);
+    } catch (const std::system_error&) {  // no thread to be had
+      end(job, rest);
+    }
   }
+  settle();
 }
 
-// The one place where exceptions end: bugs and exhausted memory fail the job, not the program.
-JobResult Engine::run(Job& job) {
-  JobControl control;
+void Engine::end(const std::shared_ptr<Job>& job, const JobRest& rest) {
+  JobResult result = guarded(*job, rest);
+  {
+    std::lock_guard lock(mutex_);
+    ending_.reset();
+  }
+  publish({job->request, std::move(result)});
+}
+
+void Engine::settle() {
+  if (ender_.joinable()) ender_.join();
+}
+
+void Engine::connect(Job& job) {
+  JobControl& control = job.control;
   control.cancel = &job.cancel;
-  control.progress = [&](const Progress& p) {
+  control.settle = [this] { settle(); };
+  control.progress = [this, &job](const Progress& p) {
     {
       std::lock_guard lock(mutex_);
       job.progress = p;
     }
     publish({job.request, p});
   };
-  control.note = [&](std::string line) { publish({job.request, std::move(line)}); };
-  if (watched_) {
-    control.preview = [&](Preview p) { publish({job.request, std::move(p)}); };
-    control.attention = [&](AttentionTable t) { publish({job.request, std::move(t)}); };
-    control.attention_map = [&](AttentionMap m) { publish({job.request, std::move(m)}); };
-    control.measured_head = [&] {
-      std::lock_guard lock(mutex_);
-      return measured_;
-    };
-  }
+  control.note = [this, &job](std::string line) { publish({job.request, std::move(line)}); };
+  if (!watched_) return;
+  control.preview = [this, &job](Preview p) { publish({job.request, std::move(p)}); };
+  control.attention = [this, &job](AttentionTable t) { publish({job.request, std::move(t)}); };
+  control.attention_map = [this, &job](AttentionMap m) { publish({job.request, std::move(m)}); };
+  control.measured_head = [this] {
+    std::lock_guard lock(mutex_);
+    return measured_;
+  };
+}
+
+JobResult Engine::guarded(const Job& job, const std::function<JobResult()>& work) {
   JobResult result;
   result.spec = job.spec;
   try {
-    return runner_->run(job.spec, control);
+    return work();
   } catch (const std::bad_alloc&) {
     result.code = ExitCode::too_big, result.error = "out of memory";
   } catch (const std::exception& e) {

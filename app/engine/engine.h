@@ -1,4 +1,4 @@
-// The job queue and its one worker. Commands in by post, events out by poll; `wakeup` is the only call upwards.
+// The job queue and its one worker; the rest of a job (job_runner.h) runs beside the next one. Commands in by post, events out by poll; `wakeup` is the only call upwards.
 // post, poll and snapshot may come from any thread.
 #pragma once
 
@@ -36,10 +36,15 @@ class Engine {
     JobSpec spec;
     Progress progress;
     std::atomic<bool> cancel{false};
+    JobControl control;
   };
 
   void work();
-  JobResult run(Job& job);
+  // The one place where exceptions end: bugs and exhausted memory fail the job, not the program.
+  static JobResult guarded(const Job& job, const std::function<JobResult()>& work);
+  void connect(Job& job);  // its control to the events
+  void end(const std::shared_ptr<Job>& job, const JobRest& rest);
+  void settle();  // worker's
   void publish(Event event);
 
   std::unique_ptr<JobRunner> runner_;  // used by the worker only
@@ -48,11 +53,12 @@ class Engine {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::deque<std::shared_ptr<Job>> queue_;  // mutex_; waiting jobs
-  std::shared_ptr<Job> running_;            // mutex_
+  std::shared_ptr<Job> running_, ending_;   // mutex_; ending_: whose rest is being done
   std::deque<Event> events_;                // mutex_
   uint64_t next_request_ = 1;               // mutex_
   MeasuredHead measured_;                   // mutex_
   bool stopping_ = false;                   // mutex_
+  std::thread ender_;  // used by the worker only
   std::thread worker_;
 };
 

@@ -38,14 +38,12 @@ Status check_outputs(PreparedJob& job, JobKind kind) {
     ZT_ASSIGN_OR_RETURN(job.format, choose_clip_format(s.output, s.codec, s.crf, s.pix_fmt));
     s.codec = job.format.codec, s.crf = job.format.crf, s.pix_fmt = job.format.pix_fmt;
     if (job.format.target == ClipFormat::Target::image_pattern) {
-      std::string place = without_slash(s.output);
+      std::string taken = existing_output(s.output), place = without_slash(s.output);
+      if (!taken.empty() && !replace) return invalid("{}: exists already (--overwrite replaces it)", taken);
       std::error_code error;
       bool folder = names_folder(s.output);
-      std::string first = folder ? place : frame_name(s.output, 1);
-      bool taken = folder ? std::filesystem::exists(place, error) && !std::filesystem::is_empty(place, error)
-                          : std::filesystem::exists(first, error);
-      if (taken && !replace) return invalid("{}: exists already (--overwrite replaces it)", first);
-      if (!folder || !std::filesystem::exists(place, error)) ZT_RETURN_IF_ERROR(check_output(first, true));
+      if (!folder || !std::filesystem::exists(place, error))
+        ZT_RETURN_IF_ERROR(check_output(folder ? place : frame_name(s.output, 1), true));
     } else {
       ZT_RETURN_IF_ERROR(check_output(s.output, replace));
     }
@@ -94,8 +92,6 @@ Result<std::string> model_root(const std::string& model, const JobPlaces& places
   return model;
 }
 
-bool chooses(const AttentionPolicy& policy) { return policy.name() == "auto"; }
-
 Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes) {
   PreparedJob job;
   job.spec = spec;
@@ -110,7 +106,7 @@ Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::st
   ZT_CHECK(sampler && rng);  // validate knows the same names
   job.sampler = *sampler, job.rng = *rng;
   ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
-  if (chooses(*job.attention) && s.min_recall > 0 && s.attn.find("recall=") == s.attn.npos) {
+  if (job.attention->chooses() && s.min_recall > 0 && s.attn.find("recall=") == s.attn.npos) {
     s.attn += fmt::format("{}recall={}", s.attn.find(':') == s.attn.npos ? ":" : ",", s.min_recall);
     ZT_ASSIGN_OR_RETURN(job.attention, make_policy(s.attn));
   }

@@ -39,9 +39,6 @@ struct PreparedJob {
   Origin origin;
 };
 
-// Whether a method settles by itself what it keeps, so that a promised recall steers it and ends no job.
-bool chooses(const AttentionPolicy& policy);
-
 // The part that looks at no file but a plan file: ranges, method, precision, device.
 Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes);
 // Folder or file of a model as a job names it; kBadModel when there is none.

@@ -25,7 +25,7 @@ Status fill(JobEstimate& out, const EstimateJob& ask, const JobPlaces& places, c
   size_t available = available_memory();
   ctx.arena->set_budget(available);
   ZT_ASSIGN_OR_RETURN(RenderMemory all,
-                      render_memory(*pipeline, job, {job.spec.size, job.spec.frames}, model.max_text_tokens, false, ctx));
+                      render_memory(*pipeline, job, {job.spec.size, job.spec.frames}, model.max_text_tokens, false, {}, ctx));
   const MemoryEstimate& memory = all.model;
   out.weights_mb = in_mb(memory.weights), out.activations_mb = in_mb(memory.activations);
   out.decode_mb = in_mb(memory.decode_working), out.peak_mb = in_mb(all.peak()) + resident_mb();

@@ -35,7 +35,7 @@ class TensorRunner : public StageRunner {
 class EmbedRunner final : public TensorRunner {
  public:
   using TensorRunner::TensorRunner;
-  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result, Ending&) override {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::embed, control));
     result.spec = job.spec;
     ZT_ASSIGN_OR_RETURN(PendingFile probe, PendingFile::create(job.spec.output, job.replace));
@@ -60,7 +60,7 @@ class EmbedRunner final : public TensorRunner {
 class EncodeRunner final : public TensorRunner {
  public:
   EncodeRunner(std::shared_ptr<ModelHost> host, std::string input) : TensorRunner(std::move(host)), input_(std::move(input)) {}
-  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result, Ending&) override {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::encode, control));
     JobSpec& s = job.spec;
     ZT_ASSIGN_OR_RETURN(PendingFile probe, PendingFile::create(s.output, job.replace));
@@ -128,7 +128,7 @@ class EncodeRunner final : public TensorRunner {
 class DecodeRunner final : public StageRunner {
  public:
   DecodeRunner(std::shared_ptr<ModelHost> host, std::string input) : StageRunner(std::move(host)), input_(std::move(input)) {}
-  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result, Ending&) override {
     ZT_ASSIGN_OR_RETURN(PreparedJob job, host().begin(spec, JobKind::decode, control));
     JobSpec& s = job.spec;
     ZT_ASSIGN_OR_RETURN(TextToVideo * pipeline, host().open(job));

@@ -26,11 +26,11 @@ std::string RenderMemory::breakdown() const {
 }
 
 bool measured(const PreparedJob& job) {
-  return !job.spec.report.empty() || job.spec.min_recall > 0 || chooses(*job.attention);
+  return !job.spec.report.empty() || job.spec.min_recall > 0 || job.attention->chooses();
 }
 
 Result<RenderMemory> render_memory(const TextToVideo& pipeline, const PreparedJob& job, const RenderSize& at, int64_t text_rows,
-                                   bool method, const ExecContext& ctx) {
+                                   bool method, std::span<AttentionHook* const> hooks, const ExecContext& ctx) {
   ClipShape clip{at.size.width, at.size.height, at.frames};
   RenderMemory m;
   ZT_ASSIGN_OR_RETURN(m.model, pipeline.estimate(clip, text_rows, job.spec.vae_tiling == "on", ctx));
@@ -38,9 +38,11 @@ Result<RenderMemory> render_memory(const TextToVideo& pipeline, const PreparedJo
   const TransformerConfig& t = pipeline.model().transformer_config;
   PolicyJob all{token_grid(t, latent), t.layers, t.heads, t.head_dim,
                 job.spec.cfg_scale > 1 ? 2 : 1, job.compute};
-  if (measured(job)) m.model.denoise += RecallMeter::bytes(t.heads, all.grid.tokens(), t.head_dim, job.compute, ctx);
+  if (measured(job)) m.model.denoise += RecallMeter().bytes(all, ctx);
   if (method) {
+    ZT_ASSIGN_OR_RETURN(all.projection, pipeline.has_projection());
     ZT_ASSIGN_OR_RETURN(size_t own, job.attention->bytes(all, ctx));
+    for (const AttentionHook* hook : hooks) own += hook->bytes(all, ctx);
     m.model.denoise += own;
   }
   JobSpec spec = job.spec;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 
 #include "app/engine/job_check.h"
@@ -24,10 +25,10 @@ struct RenderSize {
 // Whether attention is measured against dense attention while the clip is made.
 bool measured(const PreparedJob& job);
 
-// Of this job at another size. With `method`, what the attention method keeps is counted too; to settle that a static method
-// makes its plan.
+// Of this job at another size. With `method`, what the attention method and the hooks keep is counted too; to settle that a
+// static method makes its plan.
 Result<RenderMemory> render_memory(const TextToVideo& pipeline, const PreparedJob& job, const RenderSize& at, int64_t text_rows,
-                                   bool method, const ExecContext& ctx);
+                                   bool method, std::span<AttentionHook* const> hooks, const ExecContext& ctx);
 
 // For a refusal: the largest size of the same shape with all frames that `fits`, and the most frames at the size itself.
 std::string largest_that_fits(const TextToVideo& pipeline, const JobSpec& spec, const std::function<bool(const RenderSize&)>& fits);

@@ -33,7 +33,7 @@ constexpr size_t kVerifiedAhead = size_t(1) << 30;
 
 // Everything up to the first weight: the model is opened and checked, prompts are cut to tokens, memory is estimated and
 // admitted.
-Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResult& result) {
+Status plan_render(ModelHost& host, Plan& p, std::span<AttentionHook* const> hooks, const JobControl& control, JobResult& result) {
   const JobSpec& s = p.job.spec;
   ZT_ASSIGN_OR_RETURN(p.pipeline, host.open(p.job));
   const ModelFolder& model = p.pipeline->model();
@@ -66,15 +66,21 @@ Status plan_render(ModelHost& host, Plan& p, const JobControl& control, JobResul
   host.set_budget(p.job, clip_output_bytes(s));
   const ExecContext& ctx = host.ctx();
   RenderSize size{s.size, s.frames};
-  ZT_ASSIGN_OR_RETURN(RenderMemory memory, render_memory(*p.pipeline, p.job, size, rows, false, ctx));
+  ZT_ASSIGN_OR_RETURN(RenderMemory memory, render_memory(*p.pipeline, p.job, size, rows, false, hooks, ctx));
+  bool short_of_memory = memory.peak() > ctx.arena->budget() || (memory.model.tiled_decode && s.vae_tiling != "on");
+  if (short_of_memory && control.settle) {  // not because of what another job is about to give back
+    control.settle();
+    host.set_budget(p.job, clip_output_bytes(s));
+    ZT_ASSIGN_OR_RETURN(memory, render_memory(*p.pipeline, p.job, size, rows, false, hooks, ctx));
+  }
   // A plan is made only where the rest fits: at sizes beyond every machine it would take minutes.
   if (memory.peak() <= ctx.arena->budget()) {
-    ZT_ASSIGN_OR_RETURN(memory, render_memory(*p.pipeline, p.job, size, rows, true, ctx));
+    ZT_ASSIGN_OR_RETURN(memory, render_memory(*p.pipeline, p.job, size, rows, true, hooks, ctx));
   }
   p.memory = memory.model, result.tiled_decode = p.memory.tiled_decode;
   auto instead = [&](const std::function<bool(size_t)>& fits) {
     return largest_that_fits(*p.pipeline, s, [&](const RenderSize& at) {
-      auto m = render_memory(*p.pipeline, p.job, at, rows, false, ctx);
+      auto m = render_memory(*p.pipeline, p.job, at, rows, false, hooks, ctx);
       return m.ok() && fits(m->peak());
     });
   };
@@ -102,26 +108,39 @@ class RenderRunner final : public StageRunner {
   RenderRunner(std::shared_ptr<ModelHost> host, RenderOptions options) : StageRunner(std::move(host)), options_(std::move(options)) {}
 
  private:
-  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result) override {
+  // What outlives the sampling. The checkpoint goes when the clip has its name, and else says what it is good for.
+  struct Kept {
+    std::unique_ptr<ClipOutput> output;
     std::optional<JobCheckpoint> checkpoint;
-    Status s = render(spec, control, clock, result, checkpoint);
-    if (!checkpoint) return s;
-    if (s.ok()) checkpoint->remove();
-    std::string hint = s.ok() ? "" : checkpoint->hint();
-    return hint.empty() ? s : Status(s.code(), s.message() + "; " + hint);
+    Status close(Status s) {
+      if (!checkpoint) return s;
+      if (s.ok()) checkpoint->remove();
+      std::string hint = s.ok() ? "" : checkpoint->hint();
+      return hint.empty() ? s : Status(s.code(), s.message() + "; " + hint);
+    }
+  };
+
+  Status stage(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result, Ending& ending) override {
+    auto kept = std::make_shared<Kept>();
+    Status s = render(spec, control, clock, result, *kept);
+    if (!s.ok()) return kept->close(s);
+    ending = [kept, &files = result.files] { return kept->close(kept->output->commit(files)); };
+    return s;
   }
 
-  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result,
-                std::optional<JobCheckpoint>& checkpoint) {
+  // All but giving the clip its name.
+  Status render(const JobSpec& spec, const JobControl& control, JobClock& clock, JobResult& result, Kept& kept) {
+    std::unique_ptr<ClipOutput>& output = kept.output;
+    std::optional<JobCheckpoint>& checkpoint = kept.checkpoint;
     Plan p;
     ZT_ASSIGN_OR_RETURN(p.job, host().begin(spec, JobKind::render, control));
     const JobSpec& s = result.spec = p.job.spec;
     result.settings_hash = settings_hash(s);
     // Outputs first: a place that cannot be written is known before any work.
-    ZT_ASSIGN_OR_RETURN(auto output, ClipOutput::open(p.job));
+    ZT_ASSIGN_OR_RETURN(output, ClipOutput::open(p.job));
     ZT_ASSIGN_OR_RETURN(checkpoint, JobCheckpoint::open(p.job, control.note));
     clock.enter(JobState::loading);
-    ZT_RETURN_IF_ERROR(plan_render(host(), p, control, result));
+    ZT_RETURN_IF_ERROR(plan_render(host(), p, options_.hooks, control, result));
     const ExecContext& ctx = host().ctx();
     const ModelFolder& model = p.pipeline->model();
     std::unique_ptr<TensorFile> saved;
@@ -167,7 +186,8 @@ class RenderRunner final : public StageRunner {
     if (control.preview) preview_.prepare(*p.pipeline, ctx);
     if (!sampled) ZT_RETURN_IF_ERROR(p.pipeline->load_transformer(ctx));
     clock.enter(JobState::denoising, s.steps);
-    std::vector<AttentionRecord> records;
+    ReportLog log = log_so_far(s, checkpoint, control);
+    std::vector<AttentionRecord>& records = log.records;
     request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
     request.seed = uint64_t(s.seed), request.attention = p.job.attention;
     if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
@@ -180,20 +200,27 @@ class RenderRunner final : public StageRunner {
     hooks.records = &records;
     request.resume = checkpoint->found();
     hooks.save_every = s.checkpoint_every;
-    hooks.save = [&](const DenoiseState& state) { checkpoint->save(state); };
-    size_t seen = 0;
-    std::vector<double> step_s;
+    double measured_before = log.measuring_s;
+    hooks.save = [&](const DenoiseState& state) {
+      log.measuring_s = measured_before + meter.seconds();
+      checkpoint->save(state, s.report.empty() ? "" : pack(log, state.step));
+    };
+    size_t seen = records.size();
     hooks.on_step = [&](const StepInfo& info) {
+      if (info.step == 1 && seen > 0) {  // the checkpoint did not fit after all
+        records.erase(records.begin(), records.begin() + ptrdiff_t(seen));
+        log.step_s.clear(), seen = 0, measured_before = 0;
+      }
       auto step = std::span<const AttentionRecord>(records).subspan(seen);
       seen = records.size();
-      step_s.push_back(info.seconds);
+      log.step_s.push_back(info.seconds);
       if (control.attention && !step.empty())
         control.attention(attention_table(step, info, model.transformer_config, measured(p.job)));
       if (control.preview) {
         if (Clip clip = preview_.make(*p.pipeline, info, s.fps, ctx)) control.preview({info.step, std::move(clip)});
       }
       clock.step(info.step, figures_of(step).density);
-      return s.min_recall > 0 && !chooses(*p.job.attention) ? check_recall(step, s.min_recall, info.steps) : ok_status();
+      return s.min_recall > 0 && !p.job.attention->chooses() ? check_recall(step, s.min_recall, info.steps) : ok_status();
     };
     ZT_ASSIGN_OR_RETURN(Tensor latents, p.pipeline->denoise(clip_shape(s), request, hooks, ctx));
     embeds = Tensor(), negative = Tensor(), init = Tensor();
@@ -215,12 +242,21 @@ class RenderRunner final : public StageRunner {
     if (ctx.cancelled()) return {Code::kCancelled, "cancelled"};
     if (report) {
       clock.end();
-      ZT_RETURN_IF_ERROR(
-          write_text(*report, report_json(p.job, host().places().version, records, step_s, meter.seconds(), result)));
+      log.measuring_s = measured_before + meter.seconds();
+      ZT_RETURN_IF_ERROR(write_text(*report, report_json(p.job, host().places().version, log, result)));
       ZT_RETURN_IF_ERROR(report->commit());
       result.files.push_back(s.report);
     }
-    return output->commit(result.files);
+    return ok_status();
+  }
+
+  // What the report has of the steps that a checkpoint stands for.
+  static ReportLog log_so_far(const JobSpec& s, const std::optional<JobCheckpoint>& checkpoint, const JobControl& control) {
+    if (s.report.empty() || !checkpoint->found()) return {};
+    int64_t steps = checkpoint->found()->step;
+    if (auto log = unpack_report(checkpoint->found_report(), steps)) return std::move(*log);
+    control.note(fmt::format("report: the first {} steps were made without it and are missing there", steps));
+    return {};
   }
 
   static TensorView real_rows_if(const Tensor& t, bool stored) { return stored ? real_rows(t) : t.view(); }
@@ -239,7 +275,7 @@ Result<PreparedJob> dry_run(ModelHost& host, const JobSpec& spec, const JobContr
   Plan p;
   ZT_ASSIGN_OR_RETURN(p.job, host.begin(spec, JobKind::render, control));
   result.spec = p.job.spec, result.settings_hash = settings_hash(p.job.spec);
-  ZT_RETURN_IF_ERROR(plan_render(host, p, control, result));
+  ZT_RETURN_IF_ERROR(plan_render(host, p, {}, control, result));
   const ModelFolder& model = p.pipeline->model();
   Grid grid = token_grid(model.transformer_config, p.latent);
   result.numbers["tokens"] = double(grid.tokens());

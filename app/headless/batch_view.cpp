@@ -75,7 +75,7 @@ void BatchView::begin(const BatchItem& item) {
 
 void BatchView::progress(const BatchItem& item, const Progress& p) {
   if (p.state == JobState::queued) return;
-  if (jsonl_) print_result(progress_record(item.number, p).dump() + "\n");
+  if (jsonl_) print_json(progress_record(item.number, p));
   std::string what(state_name(p.state));
   if (p.steps > 0) what += fmt::format(" {}/{}", p.step, p.steps);
   draw(fmt::format("job {} {}", item.number, what));

@@ -1,6 +1,6 @@
-#include <unistd.h>
-
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "app/engine/batch.h"
 #include "app/engine/engine.h"
@@ -8,6 +8,7 @@
 #include "app/headless/event_loop.h"
 #include "app/headless/job_console.h"
 #include "app/headless/print.h"
+#include "app/headless/stop_signals.h"
 #include "app/headless/subcommand.h"
 #include "app/media/output_file.h"
 
@@ -48,7 +49,7 @@ int print_plan(const BatchOptions& o, std::span<BatchItem> items) {
                       {"tokens", i.tokens}, {"expected_s", i.expected_s}, {"tiled_decode", i.tiled_decode}, {"done", i.done}, {"fits", i.trouble.ok()}});
     }
     out["dry_run"] = true, out["jobs"] = list, out["memory_mb"] = peak, out["done"] = done, out["expected_s"] = seconds;
-    print_result(out.dump() + "\n");
+    print_json(out);
   }
   print_note(fmt::format("{} jobs, {} of them done, at most {} MiB, about {:.0f} s left to do", items.size(), done, peak, seconds));
   return print_status(trouble);
@@ -56,26 +57,31 @@ int print_plan(const BatchOptions& o, std::span<BatchItem> items) {
 
 class BatchRun {
  public:
-  BatchRun(Batch& batch, BatchView& view, Engine& engine, EventLoop& loop) : batch_(batch), view_(view), engine_(engine), loop_(loop) {}
+  BatchRun(Batch& batch, BatchView& view, Engine& engine, EventLoop& loop)
+      : batch_(batch), view_(view), engine_(engine), signals_(loop, engine, [&](std::string_view line) { view.say(std::string(line)); }) {}
 
   int work() {
     for (;;) {
-      auto next = batch_.next();
-      if (!next.ok()) return print_status(next.status());
-      show_found();
-      if (*next) {
-        render(**next);
-      } else if (!batch_.others_at_work()) {
-        break;
-      } else {
-        view_.waiting();
-        constexpr int kLookAgain = 300;  // ms
-        look_for_signals(kLookAgain);
+      if (computing_ == 0 && !signals_.stopping()) {
+        auto next = batch_.next();
+        if (!next.ok()) return print_status(next.status());
+        show_found();
+        if (*next) submit(**next);
       }
-      if (stopping_) break;
+      if (!jobs_.empty()) {
+        constexpr int kBeat = int(Claim::kBeat / std::chrono::milliseconds(1));
+        signals_.wait(computing_ == 0 ? kLookAgain : kBeat);
+        batch_.beat();
+        show_events();
+      } else if (!signals_.stopping() && batch_.others_at_work()) {
+        view_.waiting();
+        signals_.wait(kLookAgain);
+      } else {
+        break;
+      }
     }
-    view_.summary(stopping_);
-    if (stopping_) return int(ExitCode::interrupted);
+    view_.summary(signals_.stopping());
+    if (signals_.stopping()) return int(ExitCode::interrupted);
     for (const BatchItem& i : batch_.items()) {
       if (!i.done) return int(ExitCode::failed);
     }
@@ -83,22 +89,30 @@ class BatchRun {
   }
 
  private:
-  void render(BatchItem& item) {
+  static constexpr int kLookAgain = 300;  // ms
+
+  void submit(BatchItem& item) {
     view_.begin(item);
     Command submit;
     submit.spec = item.spec;
-    engine_.post(std::move(submit));
-    while (!item.result) {
-      constexpr int kBeat = int(Claim::kBeat / std::chrono::milliseconds(1));
-      look_for_signals(kBeat);
-      batch_.beat();
-      while (auto event = engine_.poll()) {
-        if (auto* p = std::get_if<Progress>(&event->payload)) view_.progress(item, *p);
-        if (auto* line = std::get_if<std::string>(&event->payload)) view_.note(item, *line);
-        if (auto* r = std::get_if<JobResult>(&event->payload)) batch_.finish(item, std::move(*r));
-      }
+    computing_ = engine_.post(std::move(submit));
+    jobs_[computing_] = &item;
+  }
+
+  // A job that only writes leaves the machine to the next one.
+  void show_events() {
+    while (auto event = engine_.poll()) {
+      BatchItem& item = *jobs_.at(event->request);
+      if (auto* line = std::get_if<std::string>(&event->payload)) view_.note(item, *line);
+      auto* p = std::get_if<Progress>(&event->payload);
+      auto* r = std::get_if<JobResult>(&event->payload);
+      if (p) view_.progress(item, *p);
+      if (r || (p && p->state == JobState::writing)) computing_ = computing_ == event->request ? 0 : computing_;
+      if (!r) continue;
+      batch_.finish(item, std::move(*r));
+      view_.result(item);
+      jobs_.erase(event->request);
     }
-    view_.result(item);
   }
 
   // Jobs that were done before this run, or by another worker meanwhile.
@@ -108,24 +122,13 @@ class BatchRun {
     }
   }
 
-  void look_for_signals(int timeout_ms) {
-    for (int stops = loop_.wait(timeout_ms); stops > 0; --stops) {
-      // The next run removes what is left behind here.
-      if (stopping_) _exit(int(ExitCode::interrupted));
-      stopping_ = true;
-      view_.say("stopping; once more stops at once");
-      Command cancel;
-      cancel.kind = Command::Kind::cancel_all;
-      engine_.post(std::move(cancel));
-    }
-  }
-
   Batch& batch_;
   BatchView& view_;
   Engine& engine_;
-  EventLoop& loop_;
+  StopSignals signals_;
+  std::map<uint64_t, BatchItem*> jobs_;  // by request, those the engine has
+  uint64_t computing_ = 0;               // the request that has the machine; 0 = it is free
   std::set<size_t> known_;
-  bool stopping_ = false;
 };
 
 int run_batch(const BatchOptions& o) {

@@ -72,7 +72,7 @@ int run(Options& o) {
     nlohmann::ordered_json out;
     out["folder"] = o.folder, out["report"] = o.folder + "/report.json", out["html"] = o.folder + "/report.html";
     out["clip"] = job.spec.output, out["capture_s"] = capture.seconds(), out["seconds"] = result.seconds;
-    print_result(out.dump() + "\n");
+    print_json(out);
   } else {
     print_result(o.folder + "/report.html\n");
   }

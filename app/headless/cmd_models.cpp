@@ -79,7 +79,7 @@ int verify(const std::string& folder, bool json) {
     nlohmann::ordered_json out;
     out["model"] = root, out["good"] = s.ok();
     if (!s.ok()) out["problem"] = s.message();
-    print_result(out.dump() + "\n");
+    print_json(out);
   } else if (s.ok()) {
     print_result(root + ": good\n");
   }

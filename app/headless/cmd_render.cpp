@@ -21,7 +21,7 @@ int plan_only(ModelHost& host, const JobOptions& o) {
   if (o.json) {
     nlohmann::ordered_json out = result_record(0, result);
     if (job.ok()) out["settings"] = settings_json(result.spec), out["output"] = result.spec.output, out["dry_run"] = true;
-    print_result(out.dump() + "\n");
+    print_json(out);
   } else if (job.ok()) {
     const JobSpec& s = result.spec;
     print_result(fmt::format("{}: {}x{}, {} frames at {} fps, {} steps, {}, {} tokens, {} MiB, settings {}\n", s.output,

@@ -16,9 +16,14 @@ namespace {
 // What decides no pixel, and where the model is, may be said anew.
 const std::vector<std::string> kFields = {"model", "threads", "max_memory", "device"};
 
+// Of the same kind: a folder of frames, frames by number, or one file.
+std::string again_name(const std::string& clip) {
+  if (names_folder(clip)) return "/again/";
+  return (clip.find('%') == std::string::npos ? "/again" : "/again_%04d") + std::filesystem::path(clip).extension().string();
+}
+
 Result<nlohmann::ordered_json> verify(const std::string& clip, const JobOptions& o, JobResult& again) {
   ZT_ASSIGN_OR_RETURN(ClipStory story, read_story(clip));
-  if (names_folder(clip)) return invalid("{}: a folder of images; clips in a container can be verified", clip);
   JobSpec spec = story.spec;
   nlohmann::json keys = nlohmann::json::object();
   for (const std::string& name : o.given) keys[name] = field_value(o.spec, *find_field(name));
@@ -28,7 +33,7 @@ Result<nlohmann::ordered_json> verify(const std::string& clip, const JobOptions&
   std::string scratch = std::filesystem::temp_directory_path(error).string();
   remove_stale(scratch);
   ZT_ASSIGN_OR_RETURN(PendingFile folder, PendingFile::create(scratch + "/zoetrope-verify", true, true));
-  spec.output = folder.temporary() + "/again" + std::filesystem::path(clip).extension().string();
+  spec.output = folder.temporary() + again_name(clip);
   again = run_and_show(make_render_runner(host), spec, o);
   if (again.code != ExitCode::done) return Status(Code::kFailed, again.error);
   ZT_ASSIGN_OR_RETURN(ClipStory now, read_story(spec.output));
@@ -55,7 +60,7 @@ int run_verify(const std::string& clip, const JobOptions& o) {
   }
   bool different = (*report)["verdict"] == "different";
   if (o.json) {
-    print_result(report->dump() + "\n");
+    print_json(*report);
   } else {
     const auto& psnr = (*report)["psnr"];
     print_result(fmt::format("{}: {}{}\n", clip, (*report)["verdict"].get<std::string>(),

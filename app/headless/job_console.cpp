@@ -5,10 +5,11 @@
 #include <cstdio>
 
 #include "app/engine/engine.h"
+#include "app/engine/places.h"
 #include "app/headless/event_loop.h"
 #include "app/headless/job_record.h"
-#include "app/engine/places.h"
 #include "app/headless/print.h"
+#include "app/headless/stop_signals.h"
 
 namespace zt {
 namespace {
@@ -64,7 +65,7 @@ class Console {
     if (const auto* p = std::get_if<Progress>(&e.payload)) {
       if (options_.progress == ProgressMode::plain) plain_.show(*p);
       if (options_.progress == ProgressMode::jsonl && p->state != JobState::queued)
-        print_result(progress_record(e.request, *p).dump() + "\n");
+        print_json(progress_record(e.request, *p));
       return false;
     }
     plain_.clear();
@@ -79,7 +80,7 @@ class Console {
   void report(uint64_t request, const JobResult& r) {
     if (r.code != ExitCode::done) print_error(r.error);
     bool record = options_.json || options_.progress == ProgressMode::jsonl;
-    if (record) print_result(result_record(request, r).dump() + "\n");
+    if (record) print_json(result_record(request, r));
     if (!record && r.code == ExitCode::done && !r.files.empty()) print_result(r.files.back() + "\n");
     if (r.code == ExitCode::done && options_.progress == ProgressMode::plain) print_summary(r);
   }
@@ -132,20 +133,11 @@ JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, c
   Command submit;
   submit.spec = spec;
   engine.post(std::move(submit));
-  bool stopping = false;
+  StopSignals signals(loop, engine, [&](std::string_view line) { console.say(line); });
   for (;;) {
-    int stops = loop.wait(-1);
+    signals.wait(-1);
     while (auto event = engine.poll()) {
       if (console.show(*event)) return console.result();
-    }
-    for (; stops > 0; --stops) {
-      // The next run removes what is left behind here.
-      if (stopping) _exit(int(ExitCode::interrupted));
-      stopping = true;
-      console.say("stopping; once more stops at once");
-      Command cancel;
-      cancel.kind = Command::Kind::cancel_all;
-      engine.post(std::move(cancel));
     }
   }
 }

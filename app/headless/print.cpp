@@ -24,6 +24,10 @@ void print_result(std::string_view text) {
   std::fflush(stdout);
 }
 
+void print_json(const nlohmann::ordered_json& json) {
+  print_result(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
 void print_note(std::string_view line) {
   std::string text = printable(line) + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);

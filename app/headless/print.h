@@ -10,6 +10,7 @@
 namespace zt {
 
 void print_result(std::string_view text);  // as it is, to standard output, flushed
+void print_json(const nlohmann::ordered_json& json);  // one line to standard output; bytes that are not UTF-8 become U+FFFD
 void print_note(std::string_view line);    // one line to standard error
 void print_error(std::string_view line);   // "zoetrope: error: ..."
 int print_status(const Status& status);    // the error of a status; its exit code

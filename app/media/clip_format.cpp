@@ -101,10 +101,20 @@ bool names_folder(const std::string& output) {
   return output.ends_with('/') || std::filesystem::is_directory(output, error);
 }
 
+std::string frames_of(const std::string& clip) { return names_folder(clip) ? without_slash(clip) + "/%04d.png" : clip; }
+
 std::string frame_name(const std::string& pattern, int64_t number) {
   auto p = placeholder(pattern);
   if (!p) return pattern;
   return pattern.substr(0, p->begin) + fmt::format("{:0{}d}", number, p->digits) + pattern.substr(p->end);
+}
+
+std::string existing_output(const std::string& output) {
+  std::error_code error;
+  std::string place = without_slash(output);
+  if (names_folder(output)) return std::filesystem::exists(place, error) && !std::filesystem::is_empty(place, error) ? place : "";
+  std::string first = output.find('%') == std::string::npos ? output : frame_name(output, 1);
+  return std::filesystem::exists(first, error) ? first : "";
 }
 
 std::string side_file_of(const std::string& output) {

@@ -31,8 +31,14 @@ Result<ClipFormat> choose_clip_format(const std::string& output, const std::stri
 // True for `name/`, or a folder that exists.
 bool names_folder(const std::string& output);
 
+// What a reader opens: the pattern of the frames in a folder, anything else as it is.
+std::string frames_of(const std::string& clip);
+
 // Expands the one %d or %0Nd of a pattern.
 std::string frame_name(const std::string& pattern, int64_t number);
+
+// What already stands where a clip would go: its file, its first frame, or its folder if that is not empty. Empty: nothing.
+std::string existing_output(const std::string& output);
 
 // Where the settings of a clip go: c01.mp4 -> c01.json, shots/ -> shots.json, shots/f_%03d.png -> shots/f.json.
 std::string side_file_of(const std::string& output);

@@ -1,6 +1,7 @@
 #include "app/media/clip_reader.h"
 
 #include "app/media/av.h"
+#include "app/media/clip_format.h"
 
 extern "C" {
 #include <libavutil/pixdesc.h>
@@ -111,7 +112,7 @@ class Reader final : public ClipReader {
 
 Result<std::unique_ptr<ClipReader>> ClipReader::open(const std::string& path) {
   auto reader = std::make_unique<Reader>();
-  ZT_RETURN_IF_ERROR(reader->open(path));
+  ZT_RETURN_IF_ERROR(reader->open(frames_of(path)));
   return std::unique_ptr<ClipReader>(std::move(reader));
 }
 

@@ -21,7 +21,8 @@ class ClipReader {
  public:
   static constexpr int64_t kMaxSide = 16384, kMaxPixels = int64_t(1) << 28;
 
-  // kInvalid: not a clip, or beyond the bounds. A numbered PNG pattern (f_%03d.png) is a clip too.
+  // kInvalid: not a clip, or beyond the bounds. A numbered PNG pattern (f_%03d.png) is a clip too, and a
+  // folder of 0001.png, 0002.png and so on.
   static Result<std::unique_ptr<ClipReader>> open(const std::string& path);
   virtual ~ClipReader() = default;
   virtual const ClipInfo& info() const = 0;

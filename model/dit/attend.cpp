@@ -17,6 +17,14 @@ Status check_projection(const AttentionPlan& plan, bool have_weights) {
       "trained for it, or a method without projection");
 }
 
+size_t dense_workspace(int64_t nq, int64_t nk, const AttentionProblem& p, const ExecContext& ctx) {
+  // A plan holds some numbers a block. From here on a workspace grows with its tokens: it keeps the keys and values of a head.
+  constexpr int64_t kPlanned = int64_t(1) << 20;
+  int64_t parts = (std::max(nq, nk) + kPlanned - 1) / kPlanned;
+  PlanPtr plan = AttentionPlan::dense((nq + parts - 1) / parts, (nk + parts - 1) / parts);
+  return size_t(parts) * choose_attention(*plan, p, ctx).workspace_bytes(*plan, p, ctx);
+}
+
 size_t extra_workspace(const AttentionPlan& plan, const PolicyJob& job, const ExecContext& ctx) {
   AttentionProblem p{1, job.heads, job.head_dim, job.dtype};
   size_t dense = attention_workspace(*AttentionPlan::dense(plan.nq(), plan.nk()), p, ctx), own = attention_workspace(plan, p, ctx);

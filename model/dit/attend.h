@@ -36,11 +36,15 @@ struct AttentionRecord {  // one call; one line a head in --report
   std::vector<HeadRecord> heads;
 };
 
+struct PolicyJob;
+
 // Sees q, k, v before and the output after attention; may change them in place. An empty chain is bit-identical to none.
 class AttentionHook {
  public:
   virtual ~AttentionHook() = default;
   virtual void before(const Site&, TensorView& /*q*/, TensorView& /*k*/, TensorView& /*v*/, const ExecContext&) {}
+  // Most that it takes in a job beyond what the job itself takes: tensors, and log-sum-exps of the calls.
+  virtual size_t bytes(const PolicyJob&, const ExecContext&) const { return 0; }
   // Whether `after` reads the call's log-sum-exps: args.lse is then there.
   virtual bool wants_lse(const Site&, const AttentionPlan&) const { return false; }
   // The record is that of the call, to be added to. An error ends the run.
@@ -70,6 +74,7 @@ struct PolicyJob {
   int64_t layers = 1, heads = 1, head_dim = 1;
   int64_t branches = 1;  // 2 with guidance
   DType dtype = DType::f32;
+  bool projection = false;  // the model has proj_l weights, for linear parts
 };
 
 // Chooses the plan of each self-attention. model/policy holds the methods; dense is the simplest. One instance a job:
@@ -89,7 +94,12 @@ class AttentionPolicy {
   // stopped. Hostile input is refused with one line and changes nothing.
   virtual std::string save() const { return {}; }
   virtual Status restore(std::string_view state);
+  // Whether it settles by itself what it keeps, so that a promised recall steers it and ends no job.
+  virtual bool chooses() const { return false; }
 };
+
+// Workspace of dense attention, for an estimate: at sizes beyond every machine no plan is made, which would itself take gigabytes.
+size_t dense_workspace(int64_t nq, int64_t nk, const AttentionProblem& p, const ExecContext& ctx);
 
 // Bytes of the workspace that a plan needs beyond dense attention's over the same tokens.
 size_t extra_workspace(const AttentionPlan& plan, const PolicyJob& job, const ExecContext& ctx);

@@ -31,6 +31,8 @@ struct TransformerWeights {
 
 // Names and shapes only: missing, extra and misshapen tensors come back as one list (kBadModel).
 Status check_transformer_weights(const TransformerConfig& c, WeightStore& store);
+// Whether the blocks have proj_l weights for the linear part of sparse-linear attention.
+bool has_projection(const TransformerConfig& c, WeightStore& store);
 
 // Checks, then takes every tensor from `store` (diffusers or original names), packs it and drops its pages. compute: f32 or
 // bf16 for the blocks; time embedding, patch embedding and head are f32 in either case, as their sums must be.

@@ -111,14 +111,12 @@ Status RecallMeter::after(const Site& site, const AttentionPlan& plan, const Att
   return {};
 }
 
-size_t RecallMeter::bytes(int64_t heads, int64_t tokens, int64_t head_dim, DType dtype, const ExecContext& ctx) {
-  int64_t rows = std::min(tokens, kSampleRows * kSampleBlocks);
-  AttentionProblem p = problem_of(heads, head_dim, dtype);
-  PlanPtr dense = AttentionPlan::dense(rows, tokens);
-  size_t own = 3 * Arena::block_bytes(size_t(heads * rows * head_dim) * dtype_size(dtype)) +
-               Arena::block_bytes(size_t(heads * rows) * sizeof(float)) +
-               attention_workspace(*dense, p, ctx);
-  return own + Arena::block_bytes(size_t(heads * tokens) * sizeof(float));  // the driver's log-sum-exps
+size_t RecallMeter::bytes(const PolicyJob& job, const ExecContext& ctx) const {
+  int64_t tokens = job.grid.tokens(), rows = std::min(tokens, kSampleRows * kSampleBlocks);
+  size_t own = 3 * Arena::block_bytes(size_t(job.heads * rows * job.head_dim) * dtype_size(job.dtype)) +
+               Arena::block_bytes(size_t(job.heads * rows) * sizeof(float)) +
+               Arena::block_bytes(dense_workspace(rows, tokens, problem_of(job.heads, job.head_dim, job.dtype), ctx));
+  return own + Arena::block_bytes(size_t(job.heads * tokens) * sizeof(float));  // the driver's log-sum-exps
 }
 
 }  // namespace zt

@@ -29,9 +29,8 @@ class RecallMeter final : public AttentionHook {
   bool wants_lse(const Site& site, const AttentionPlan& plan) const override;
   Status after(const Site& site, const AttentionPlan& plan, const AttentionArgs& args, AttentionRecord& record,
                const ExecContext& ctx) override;
+  size_t bytes(const PolicyJob& job, const ExecContext& ctx) const override;
   double seconds() const { return seconds_; }  // spent measuring
-  // What measuring holds in memory, at most.
-  static size_t bytes(int64_t heads, int64_t tokens, int64_t head_dim, DType dtype, const ExecContext& ctx);
 
  private:
   Status prepare(const AttentionProblem& p, int64_t rows, const ExecContext& ctx);

@@ -328,8 +328,7 @@ DitMemory dit_memory(const TransformerConfig& c, const Shape& latent, int64_t te
   size_t row = size_t(d) * f + size_t(2 * d + std::max(3 * d, c.ffn_dim)) * t + size_t(patch * std::max(c.in_channels, c.out_channels)) * f +
                size_t(c.head_dim) * f;
   AttentionProblem p{1, c.heads, c.head_dim, compute, 0, false};
-  PlanPtr plan = AttentionPlan::dense(n, n);
-  m.activations = size_t(n) * row + choose_attention(*plan, p, ctx).workspace_bytes(*plan, p, ctx);
+  m.activations = size_t(n) * row + dense_workspace(n, n, p, ctx);
   return m;
 }
 

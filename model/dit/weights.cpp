@@ -136,6 +136,11 @@ Status check_transformer_weights(const TransformerConfig& c, WeightStore& store)
   return store.finish();
 }
 
+bool has_projection(const TransformerConfig& c, WeightStore& store) {
+  store.rename_original_transformer();
+  return !find_projection(c, store).empty();
+}
+
 Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, const ExecContext& ctx) {
   ZT_RETURN_IF_ERROR(check_transformer_weights(c, store));
   TransformerWeights w;

@@ -34,6 +34,11 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   return e;
 }
 
+Result<bool> TextToVideo::has_projection() const {
+  ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(model_.transformer));
+  return zt::has_projection(model_.transformer_config, store);
+}
+
 Status TextToVideo::verify(size_t value_bytes) {
   auto transformer = [&](WeightStore& s) { return check_transformer_weights(model_.transformer_config, s); };
   auto vae = [&](WeightStore& s) { return check_vae_weights(model_.vae_config, s); };

@@ -82,6 +82,9 @@ class TextToVideo {
   // tiles is asked for; else it is the answer where the exact decode does not fit the arena's budget.
   Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx) const;
 
+  // Whether the transformer has proj_l weights, which the linear part of an attention plan may need.
+  Result<bool> has_projection() const;
+
   // Tokens of a cleaned prompt.
   Result<TokenIds> tokenize(std::string_view prompt) const;
   // [n, text_dim] f32.

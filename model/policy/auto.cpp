@@ -65,6 +65,7 @@ class Auto final : public AttentionPolicy {
   Auto(AutoRule rule, std::vector<Candidate> candidates) : rule_(std::move(rule)), candidates_(std::move(candidates)) {}
   std::string_view name() const override { return "auto"; }
   PolicyNeeds needs() const override { return PolicyNeeds::block_mass; }
+  bool chooses() const override { return true; }
 
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) override {
     if (!in.q || !in.v) return invalid("auto measures queries, keys and values; a grid alone does not settle its plan");

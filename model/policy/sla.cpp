@@ -20,6 +20,7 @@ class Sla final : public AttentionPolicy {
   Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override {
     PlanParts p;
     p.q = Blocks::uniform(job.grid.tokens(), rule_.block_q), p.k = Blocks::uniform(job.grid.tokens(), rule_.block_k);
+    if (job.projection) p.linear = linear_part();
     int64_t q_blocks = p.q.count(), k_blocks = p.k.count();
     ZT_ASSIGN_OR_RETURN(size_t workspace, workspace_bytes_of(std::move(p), job, ctx));
     return workspace + pooled_bytes(job, q_blocks, k_blocks) + lists_bytes(job, q_blocks, k_blocks, rule_.keep);
@@ -32,8 +33,7 @@ class Sla final : public AttentionPolicy {
     p.heads = int(clip.heads());
     p.q = Blocks::uniform(clip.nq(), rule_.block_q), p.k = Blocks::uniform(clip.nk(), rule_.block_k);
     if (in.projection) {
-      p.linear.emplace();
-      p.linear->scope = rule_.scope, p.linear->feature = rule_.feature, p.linear->projection = true;
+      p.linear = linear_part();
     } else if (!warned_) {
       warned_ = true;
       if (ctx.warn)
@@ -55,6 +55,11 @@ class Sla final : public AttentionPolicy {
   }
 
  private:
+  LinearPart linear_part() const {
+    LinearPart part;
+    part.scope = rule_.scope, part.feature = rule_.feature, part.projection = true;
+    return part;
+  }
   Rule rule_;
   bool warned_ = false;  // once a job
 };

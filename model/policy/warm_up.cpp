@@ -16,6 +16,7 @@ class WarmUp final : public AttentionPolicy {
   std::string save() const override { return method_->save(); }
   Result<size_t> bytes(const PolicyJob& job, const ExecContext& ctx) override { return method_->bytes(job, ctx); }
   void observe(const AttentionRecord& r) override { method_->observe(r); }
+  bool chooses() const override { return method_->chooses(); }
   Status restore(std::string_view state) override { return method_->restore(state); }
 
   Result<PlanPtr> plan(const PolicyInput& in, const ExecContext& ctx) override {

@@ -55,5 +55,24 @@ TEST(MemoryRefusal, NamesASizeThatFits) {
   EXPECT_EQ(fitting.code, 0) << size << ": " << fitting.err;
 }
 
+// The largest job that can be said: what it would take is known without taking it.
+TEST(MemoryRefusal, OfTheLargestJobIsQuick) {
+  TempFolder dir;
+  std::vector<std::string> job = {"render", "-p", "x", "-o", "a.mp4", "--size", "8192x8192", "--frames", "10001", "--progress", "none"};
+  Finished usual = run(dir, {"render", "-p", "x", "-o", "a.mp4", "--dry-run"});
+  ASSERT_EQ(usual.code, 0) << usual.err;
+  for (std::vector<std::string> more : {std::vector<std::string>{}, {"--max-memory", "1"}, {"--report", "r.json", "--attn", "radial"}}) {
+    std::vector<std::string> args = job;
+    args.insert(args.end(), more.begin(), more.end());
+    Finished f = run(dir, args);
+    EXPECT_EQ(f.code, 4) << f.err;
+#if !defined(__SANITIZE_ADDRESS__)
+    EXPECT_LT(f.cpu_s, 2) << args.back();
+    EXPECT_LT(f.peak_mb, usual.peak_mb + 64) << args.back();
+#endif
+  }
+  EXPECT_TRUE(dir.entries().empty());
+}
+
 }  // namespace
 }  // namespace zt

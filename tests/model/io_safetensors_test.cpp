@@ -9,6 +9,7 @@
 
 #include "model/io/safetensors_header.h"
 #include "tests/model/io_support.h"
+#include "tests/support/memory_limit.h"
 
 namespace zt {
 namespace {
@@ -114,6 +115,7 @@ class BadSafetensors : public ::testing::TestWithParam<BadHeader> {};
 TEST_P(BadSafetensors, IsRefusedByName) {
   const BadHeader& b = GetParam();
   std::string path = write_file(test_folder() + "/bad.safetensors", safetensors_bytes(b.header, b.data));
+  MemoryLimit limit;
   auto f = SafetensorsFile::open(path);
   ASSERT_FALSE(f.ok());
   expect_bad_model(f.status(), {path, b.rule});

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/model/io_support.h"
+#include "tests/support/memory_limit.h"
 
 namespace zt {
 namespace {
@@ -83,6 +84,7 @@ TEST_P(BadIndexFile, IsRefusedByName) {
   std::filesystem::create_directory(folder + "/folder");
   ASSERT_EQ(mkfifo((folder + "/fifo").c_str(), 0600), 0);
   write_file(folder + "/model.safetensors.index.json", GetParam().json);
+  MemoryLimit limit;
   auto w = WeightStore::open(folder);
   ASSERT_FALSE(w.ok());
   expect_bad_model(w.status(), {folder});

@@ -174,7 +174,7 @@ TEST(RecallMeter, HoldsWhatItSays) {
     driver.hooks = {&meter};
     for (call.site.step = 0; call.site.step < 4; ++call.site.step)
       ZT_ASSERT_OK(driver.attend(call.site, call.args, nullptr, m->ctx));
-    EXPECT_EQ(m->arena.peak() - before - without, RecallMeter::bytes(4, 576, 64, type, m->ctx));
+    EXPECT_EQ(m->arena.peak() - before - without, RecallMeter().bytes({call.site.grid, 1, 4, 64, 1, type}, m->ctx));
   }
 }
 

@@ -11,8 +11,10 @@
 #include <random>
 
 #include "app/engine/checkpoint.h"
+#include "app/engine/report.h"
 #include "kernels/plan/sha256.h"
 #include "tests/app/engine/tiny_render.h"
+#include "tests/support/memory_limit.h"
 
 namespace zt {
 namespace {
@@ -40,6 +42,7 @@ class CheckpointFile : public ::testing::Test {
   }
   Status read(const std::string& bytes) {
     write_all(path(), bytes);
+    MemoryLimit limit;
     auto r = read_checkpoint(path(), kKey);
     return r.ok() ? ok_status() : r.status();
   }
@@ -169,6 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"HistoryOfAnotherSize", "solver.x0_odd",
             entry(2, [](auto& e) { e.shape = {16, 2, 4, 2}, e.data = floats(kCount / 2); })},
         Bad{"PolicyAsFloats", "policy", entry(3, [](auto& e) { e.dtype = "F32", e.shape = {2}, e.data = floats(2); })},
+        Bad{"ReportAsFloats", "report", [](Parts& p) { p.entries.push_back({"report", "F32", {2}, floats(2)}); }},
         Bad{"LatentsNaN", "latents: element 0", entry(0, [](auto& e) { e.data = floats(kCount, NAN); })},
         Bad{"HistoryInfinite", "solver.x0_even", entry(1, [](auto& e) { e.data = floats(kCount, INFINITY); })},
         Bad{"ManyTensors", "tensors",
@@ -178,6 +182,35 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"NoChecksum", "checksum", [](Parts& p) { p.sum = false; }},
         Bad{"OtherChecksum", "checksum", [](Parts& p) { p.sum = false, p.metadata["checksum"] = std::string(64, '0'); }}),
     [](const auto& bad) { return std::string(bad.param.name); });
+
+// The log of a report goes round, and bytes that are none are no log.
+TEST(ReportLogBytes, GoRoundOrAreNone) {
+  ReportLog log;
+  log.step_s = {0.5, 0.25}, log.measuring_s = 0.125;
+  for (int64_t step : {0, 1, 2}) log.records.push_back({step, 3, Branch::uncond, 1, 0.5, 0.25, {{0.5, 0.75, 0.25, 0.1}, {1, 1, 1, 0}}});
+  const std::string bytes = pack(log, 2);
+  auto back = unpack_report(bytes, 2);
+  ASSERT_TRUE(back);
+  ASSERT_EQ(back->records.size(), 2u) << "step 2 was cut short";
+  EXPECT_EQ(back->records[1].step, 1);
+  EXPECT_EQ(back->records[1].layer, 3);
+  EXPECT_EQ(back->records[1].branch, Branch::uncond);
+  EXPECT_EQ(back->records[1].heads[0].recall, 0.75);
+  EXPECT_EQ(back->step_s, log.step_s);
+  EXPECT_EQ(pack(*back, 2), bytes);
+  EXPECT_TRUE(pack(log, 3).empty());
+  for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(unpack_report(bytes.substr(0, n), 2) && n % 8 != 0) << n;
+  EXPECT_FALSE(unpack_report("", 0));
+  EXPECT_FALSE(unpack_report(bytes.substr(0, 24), 2));
+  EXPECT_FALSE(unpack_report(bytes, 1));
+  for (double bad : {-1.0, 1e300, double(NAN), double(INFINITY)}) {
+    for (size_t at : {size_t(0), size_t(4), size_t(5)}) {  // heads, step, layer
+      std::string bent = bytes;
+      std::memcpy(bent.data() + at * 8, &bad, 8);
+      EXPECT_FALSE(unpack_report(bent, 2)) << at << ": " << bad;
+    }
+  }
+}
 
 TEST_F(CheckpointFile, GoodPartsAreAccepted) { EXPECT_TRUE(read(bytes_of(good_parts())).ok()) << read(bytes_of(good_parts())).message(); }
 

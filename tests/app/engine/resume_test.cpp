@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "app/engine/checkpoint.h"
 #include "tests/app/engine/tiny_render.h"
 
@@ -102,6 +104,40 @@ TEST_F(Resume, OtherSettingsStartAnew) {
   whole.seed = 7;
   ASSERT_EQ(run_tiny(*runner, whole).result.code, ExitCode::done);
   EXPECT_EQ(latents_of(s.save_latents), latents_of(whole.save_latents));
+}
+
+// What a report says of a step does not depend on the job having been stopped; times do.
+TEST_F(Resume, ReportHasTheStepsBefore) {
+  auto spec = [&](const std::string& name) {
+    JobSpec s = job(name, 5);
+    s.attn = "radial:block=16", s.report = dir / (name + ".report");
+    return s;
+  };
+  auto entries = [&](const JobSpec& s) {
+    nlohmann::json report = nlohmann::json::parse(read_all(s.report));
+    for (auto& e : report["entries"]) e.erase("time_ms"), e.erase("plan_ms");
+    return report["entries"];
+  };
+  JobSpec whole = spec("whole");
+  ASSERT_EQ(run_tiny(*runner, whole).result.code, ExitCode::done);
+  const auto wanted = entries(whole);
+  ASSERT_FALSE(wanted.empty());
+  for (StopAt at : {StopAt{JobState::denoising, 1}, StopAt{JobState::denoising, 4}, StopAt{JobState::decoding, 1}}) {
+    JobSpec s = spec(fmt::format("part{}{}", int(at.state), at.step));
+    ASSERT_EQ(run_tiny(*runner, s, at).result.code, ExitCode::interrupted);
+    s.resume = true;
+    TinyRun resumed = run_tiny(*runner, s);
+    ASSERT_EQ(resumed.result.code, ExitCode::done) << resumed.result.error;
+    EXPECT_EQ(entries(s), wanted);
+  }
+  JobSpec without = spec("without");
+  without.report.clear();
+  ASSERT_EQ(run_tiny(*runner, without, {JobState::denoising, 2}).result.code, ExitCode::interrupted);
+  without = spec("without"), without.resume = true;
+  TinyRun late = run_tiny(*runner, without);
+  ASSERT_EQ(late.result.code, ExitCode::done) << late.result.error;
+  EXPECT_TRUE(late.said("the first 2 steps"));
+  EXPECT_EQ(entries(without).size() * 5, wanted.size() * 3);
 }
 
 TEST_F(Resume, FailedDecodeKeepsTheSampling) {

@@ -1,6 +1,7 @@
 // Runs the real program and looks at what it did.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ namespace zt::testing {
 struct Finished {
   int code = -1;  // exit code, or 128 + signal
   std::string out, err;
+  int64_t peak_mb = 0;  // resident memory
+  double cpu_s = 0;
 };
 
 // One run of build/bin/zoetrope, started in `folder`.
@@ -38,8 +41,10 @@ class Program {
   void signal(int number) const { kill(pid_, number); }
   Finished wait() {
     int status = 0;
-    waitpid(pid_, &status, 0);
-    Finished f{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_all(out_), read_all(err_)};
+    rusage used{};
+    wait4(pid_, &status, 0, &used);
+    Finished f{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_all(out_), read_all(err_), used.ru_maxrss / 1024,
+               double(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + double(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6};
     unlink(out_.c_str());
     unlink(err_.c_str());
     return f;
