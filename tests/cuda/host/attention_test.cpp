@@ -25,24 +25,23 @@ std::vector<Target> targets() {
 // The one that gets the full sweep; the others are the same template, and get a part.
 bool is_first(const Target& t) { return t.shape == kSmall64 && t.dtype == DType::bf16; }
 
-class CudaAttention : public ::testing::TestWithParam<Target> {
- protected:
-  // Fails unless the result is as right as rounding allows.
-  void check(const AttentionPlan& plan, const AttentionInputs& in, const CudaRun& run, const std::string& what) {
-    AttentionOptions o{.out = run.out, .lse = run.lse, .mass = run.mass, .mass_lse = run.mass_lse};
-    AttentionResult right = ref_attention(plan, in, o);
-    AttentionResult got = host_attention(plan, in, run);
-    ASSERT_TRUE(got.guards_intact) << what;
-    Used used = error_used(got, right, plan, in);
-    ASSERT_LE(used.out, 1) << what << ": " << used.worst;
-    // The project's bound of a kernel beside its plain twin: tighter where a projection sums many numbers.
-    if (run.out) {
-      ASSERT_LE(nmse(got.out, right.out), 5e-4) << what;
-    }
-    ASSERT_LE(used.lse, 1) << what << ": " << used.worst;
-    ASSERT_LE(used.mass, 1) << what << ": " << used.worst;
+// Fails unless the result is as right as rounding allows.
+void check(const AttentionPlan& plan, const AttentionInputs& in, const CudaRun& run, const std::string& what) {
+  AttentionOptions o{.out = run.out, .lse = run.lse, .mass = run.mass, .mass_lse = run.mass_lse};
+  AttentionResult right = ref_attention(plan, in, o);
+  AttentionResult got = host_attention(plan, in, run);
+  ASSERT_TRUE(got.guards_intact) << what;
+  Used used = error_used(got, right, plan, in);
+  ASSERT_LE(used.out, 1) << what << ": " << used.worst;
+  // The project's bound of a kernel beside its plain twin: tighter where a projection sums many numbers.
+  if (run.out) {
+    ASSERT_LE(nmse(got.out, right.out), 5e-4) << what;
   }
-};
+  ASSERT_LE(used.lse, 1) << what << ": " << used.worst;
+  ASSERT_LE(used.mass, 1) << what << ": " << used.worst;
+}
+
+class CudaAttention : public ::testing::TestWithParam<Target> {};
 INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention, ::testing::ValuesIn(targets()), [](const auto& i) { return std::string(i.param.name); });
 
 // A plan for lengths nq and nk: each kind in turn.
@@ -154,6 +153,29 @@ TEST_P(CudaAttention, NoBankConflicts) {
   }
   EXPECT_GE(matrix, 3);
   EXPECT_GE(copies, 1);
+}
+
+// Every scope, feature map, projection and blend of a linear part, over lists and over dense plans.
+TEST(CudaAttentionLinear, EveryKindOfLinearPart) {
+  Random random(23);
+  for (int i = 0; i < 36 && !HasFatalFailure(); ++i) {
+    PlanParts parts;
+    // Until one has a linear part with lists of its own, which other scopes leave unused.
+    do {
+      parts = random_parts(random, {.max_tokens = 100, .heads = 2});
+    } while (!parts.linear || parts.linear->scope != LinearScope::listed || parts.dense != (i % 5 == 4) || parts.k.count() < 2 ||
+             parts.k.count() > 8 || parts.q.count() > 8);
+    LinearPart& l = *parts.linear;
+    l.scope = LinearScope(i % 3), l.feature = FeatureMap(i / 3 % 3), l.projection = i / 9 % 2, l.blend = Blend(i / 18 % 2);
+    if (l.scope != LinearScope::listed) l.row_offsets = {}, l.cols = {};
+    l.alpha = {};
+    for (int64_t r = 0; l.blend == Blend::lerp && r < parts.heads * parts.q.count(); ++r) l.alpha.push_back(float(random.uniform()));
+    PlanPtr plan = must(AttentionPlan::make(std::move(parts)));
+    AttentionShape s{1, 2, plan->nq(), plan->nk(), i % 4 == 3 ? 128 : 64};
+    AttentionInputs in(s, DType::bf16, false, uint64_t(i), 1.f);
+    CudaRun run{.shape = s.d == 64 ? kSmall64 : kSmall128, .seed = uint64_t(i), .askew = i % 5 == 0};
+    check(*plan, in, run, fmt::format("linear part {}: {}", i, s.str()));
+  }
 }
 
 }  // namespace
