@@ -13,6 +13,7 @@ namespace {
 using cuda_attention::DeviceTables;
 using cuda_attention::Matrices;
 using cuda_attention::PlanTables;
+using cuda_attention::linear_sizes;
 
 // A plan's tables in device memory, for one type, scale and number of heads.
 class Prepared {
@@ -79,6 +80,8 @@ size_t rows_bytes(const AttentionProblem& p, int64_t rows, size_t element) {
   return (size_t(p.batch * p.heads * rows) * element + 255) / 256 * 256;
 }
 
+constexpr size_t kMostStateBytes = size_t(512) << 20;
+
 class FlashAttention final : public AttentionExecutor {
  public:
   std::string_view name() const override { return "cuda"; }
@@ -86,15 +89,20 @@ class FlashAttention final : public AttentionExecutor {
   std::string why_not(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext&) const override {
     if (p.dtype != DType::bf16) return "bf16 only";
     if (p.head_dim != 64 && p.head_dim != 128) return "heads of 64 or 128 channels only";
-    if (plan.has_linear()) return "has no linear part";
+    size_t states = size_t(linear_sizes(plan).pieces) * size_t(p.head_dim) * size_t(p.head_dim + 1) * 4;
+    if (states > kMostStateBytes) {
+      return fmt::format("the linear part would keep {} MiB of sums a head, one [{}, {}] for each of {} key blocks: make them larger",
+                         states >> 20, p.head_dim, p.head_dim, plan.parts().k.count());
+    }
     if (p.scale < 0) return "negative scale";
     return {};
   }
 
-  // Tokens that move into block order are packed, and block mass may need log-sum-exps nobody asked for; the model's own tensors
-  // lie on 16 bytes and need nothing.
+  // A linear part keeps its states; tokens that move into block order are packed, and block mass may need log-sum-exps nobody asked
+  // for; the model's own tensors lie on 16 bytes and need nothing.
   size_t workspace_bytes(const AttentionPlan& plan, const AttentionProblem& p, const ExecContext&) const override {
-    const size_t rows = plan.has_order() || p.block_mass ? 2 * rows_bytes(p, plan.nq(), 4) : 0;
+    const size_t linear = cuda_attention::linear_workspace(linear_sizes(plan), int(p.head_dim), p.batch * p.heads);
+    const size_t rows = (plan.has_order() || p.block_mass ? 2 * rows_bytes(p, plan.nq(), 4) : 0) + linear;
     if (!plan.has_order()) return rows;
     const size_t width = size_t(p.head_dim) * 2;
     return 2 * rows_bytes(p, plan.nq(), width) + 2 * rows_bytes(p, plan.nk(), width) + rows;
@@ -113,6 +121,7 @@ class FlashAttention final : public AttentionExecutor {
     c.q = matrices(a.q), c.k = matrices(a.k), c.v = matrices(a.v), c.out = matrices(a.out);
     c.lse = a.lse ? a.lse.as<float>() : nullptr;
     c.batch = int(p.batch), c.heads = int(p.heads), c.head_dim = int(p.head_dim), c.nq = plan.nq(), c.nk = plan.nk(), c.scale = scale;
+    if (a.proj_weight) c.proj_weight = a.proj_weight.as<float>(), c.proj_bias = a.proj_bias.as<float>();
     if (a.block_mass) {
       c.mass = a.block_mass.as<float>(), c.mass_lse = a.mass_lse ? a.mass_lse.as<float>() : nullptr;
       c.q_blocks = int(a.block_mass.dim(2)), c.k_blocks = int(a.block_mass.dim(3));

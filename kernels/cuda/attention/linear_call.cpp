@@ -10,7 +10,24 @@ constexpr size_t kAlign = 256;
 
 size_t round_up(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
+// Outside of a dense plan there is nothing, which is what empty lists name.
+bool nothing_in_scope(const AttentionPlan& plan) { return plan.parts().linear->scope == LinearScope::complement && plan.is_dense(); }
+
 }  // namespace
+
+LinearSizes linear_sizes(const AttentionPlan& plan) {
+  if (!plan.has_linear()) return {};
+  const PlanParts& parts = plan.parts();
+  const LinearPart& l = *parts.linear;
+  bool global = l.scope == LinearScope::global;
+  LinearSizes s;
+  s.pieces = global ? (plan.nk() + kPieceKeys - 1) / kPieceKeys : parts.k.count();
+  for (int32_t valid : parts.q.valid) s.tiles += (valid + kTileRows - 1) / kTileRows;
+  s.q_blocks = parts.q.count();
+  s.scope = int(nothing_in_scope(plan) ? LinearScope::listed : l.scope), s.feature = int(l.feature);
+  s.per_block = !global, s.projection = l.projection, s.lerp = l.blend == Blend::lerp;
+  return s;
+}
 
 LinearTables make_linear_tables(const AttentionPlan& plan, int64_t heads) {
   const PlanParts& parts = plan.parts();
@@ -28,9 +45,7 @@ LinearTables make_linear_tables(const AttentionPlan& plan, int64_t heads) {
     int32_t first = int32_t(plan.q_starts()[size_t(b)]), valid = parts.q.valid[size_t(b)];
     for (int32_t at = 0; at < valid; at += kTileRows) t.tiles.push_back({first + at, std::min(kTileRows, valid - at), int32_t(b), 0});
   }
-  // Outside of a dense plan there is nothing, which is what an empty list names.
-  bool nothing = l.scope == LinearScope::complement && plan.is_dense();
-  if (nothing) {
+  if (nothing_in_scope(plan)) {
     t.offsets.assign(size_t(parts.heads * parts.q.count() + 1), 0);
   } else if (!global) {
     bool listed = l.scope == LinearScope::listed;
@@ -39,8 +54,7 @@ LinearTables make_linear_tables(const AttentionPlan& plan, int64_t heads) {
   }
   for (int64_t h = 0; h < heads; ++h) t.set_of.push_back(int32_t(plan.set_of(h)));
   t.alpha = l.alpha;
-  t.sizes = {int64_t(t.pieces.size()), int64_t(t.tiles.size()), parts.q.count(), int(nothing ? LinearScope::listed : l.scope), int(l.feature), !global, l.projection,
-             l.blend == Blend::lerp};
+  t.sizes = linear_sizes(plan);
   return t;
 }
 
@@ -57,6 +71,8 @@ LinearSpace linear_space(const LinearSizes& s, int head_dim, int64_t heads) {
   return w;
 }
 
-size_t linear_workspace(const LinearSizes& s, int head_dim, int64_t heads) { return linear_space(s, head_dim, heads).bytes; }
+size_t linear_workspace(const LinearSizes& s, int head_dim, int64_t heads) {
+  return s.pieces > 0 ? linear_space(s, head_dim, heads).bytes : 0;
+}
 
 }  // namespace zt::cuda_attention

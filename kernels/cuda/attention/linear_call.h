@@ -18,10 +18,12 @@ struct LinearTables {
   std::vector<float> alpha;        // a lerp's, by set and query block
 };
 LinearTables make_linear_tables(const AttentionPlan& plan, int64_t heads);
+// The sizes alone. Without a linear part all are zero.
+LinearSizes linear_sizes(const AttentionPlan& plan);
 
 // States of all heads need not fit at a time: as many as this many bytes hold, one at least.
 constexpr size_t kLinearBytes = size_t(256) << 20;
-// Bytes for one call of so many batch entries times heads.
+// Bytes for one call of so many batch entries times heads; 0 without pieces.
 size_t linear_workspace(const LinearSizes& s, int head_dim, int64_t heads);
 
 }  // namespace zt::cuda_attention

@@ -30,7 +30,7 @@ inline TokenOrder random_order(Dice& r, int64_t n, int64_t heads) {
 }
 
 struct PlanTraits {
-  bool dense = false, masks = false, order = false, bias = false, own_lists = false;
+  bool dense = false, masks = false, order = false, bias = false, own_lists = false, linear = false;
   int block_q = 0, block_k = 0;  // 0: random
 };
 
@@ -67,6 +67,13 @@ inline PlanPtr random_plan(Dice& r, int64_t nq, int64_t nk, int64_t heads, const
       }
     }
     if (p.mask_words.empty()) p.mask_of.clear();
+  }
+  if (t.linear) {
+    LinearPart l;
+    l.scope = r.below(2) ? LinearScope::global : LinearScope::complement;
+    l.feature = FeatureMap(r.below(3)), l.projection = true, l.blend = Blend(r.below(2));
+    for (int64_t i = 0; l.blend == Blend::lerp && i < p.heads * p.q.count(); ++i) l.alpha.push_back(float(r.uniform()));
+    p.linear = std::move(l);
   }
   if (t.order) p.q_order = random_order(r, nq, heads), p.k_order = random_order(r, nk, heads);
   return need(AttentionPlan::make(std::move(p)));
