@@ -145,11 +145,6 @@ TEST_F(HostileJobs, NamesCutInsideACharacter) {
   for (size_t before = 50; before < 64; ++before) refused("prompt,output\na,x.mp4$" + std::string(before, 'L') + "\xef\xbb\xbf\xef\xbb\xbf\n", "has a $", true);
 }
 
-// A message shows the beginning of a name, which may end in the middle of a character.
-TEST_F(HostileJobs, NamesCutInsideACharacter) {
-  for (size_t before = 50; before < 64; ++before) refused("prompt,output\na,x.mp4$" + std::string(before, 'L') + "\xef\xbb\xbf\xef\xbb\xbf\n", "has a $", true);
-}
-
 TEST_F(HostileJobs, Files) {
   refused("", "[[job]]");
   refused("# nothing", "[[job]]");
