@@ -13,11 +13,11 @@ double seconds_since(std::chrono::steady_clock::time_point t) {
 
 void JobClock::close_state() {
   if (now_.state != JobState::queued) result_.seconds[std::string(state_name(now_.state))] += seconds_since(state_begin_);
+  state_begin_ = Clock::now();
 }
 
 void JobClock::enter(JobState state, int64_t steps) {
   close_state();
-  state_begin_ = Clock::now();
   now_.state = state, now_.steps = steps;
   step(0);
 }

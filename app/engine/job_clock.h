@@ -14,7 +14,7 @@ class JobClock {
   void enter(JobState state, int64_t steps = 0);
   // `step` steps of this state are done; density is of the step that just ended.
   void step(int64_t step, double density = 1);
-  // Closes the books: times of the last state and of the whole.
+  // Closes the books: times of the last state and of the whole. Once more counts on from there.
   void end();
 
  private:
