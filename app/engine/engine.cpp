@@ -6,6 +6,18 @@
 #include <system_error>
 
 namespace zt {
+namespace {
+
+bool share_a_file(const JobSpec& a, const JobSpec& b) {
+  for (std::string JobSpec::*x : kOutputNames) {
+    for (std::string JobSpec::*y : kOutputNames) {
+      if (!(a.*x).empty() && a.*x == b.*y) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
 
 Engine::Engine(std::unique_ptr<JobRunner> runner, std::function<void()> wakeup, bool watched)
     : runner_(std::move(runner)), wakeup_(std::move(wakeup)), watched_(watched), worker_(&Engine::work, this) {}
@@ -84,6 +96,7 @@ void Engine::work() {
       queue_.pop_front();
     }
     connect(*job);
+    if (must_settle(job->spec)) settle();
     JobRest rest;
     JobResult result = guarded(*job, [&] { return runner_->begin(job->spec, job->control, rest); });
     settle();  // one rest at a time, and results in the order of the jobs
@@ -112,6 +125,12 @@ void Engine::end(const std::shared_ptr<Job>& job, const JobRest& rest) {
     ending_.reset();
   }
   publish({job->request, std::move(result)});
+}
+
+// What the rest has not named yet, the next job's checks would not see.
+bool Engine::must_settle(const JobSpec& next) const {
+  std::lock_guard lock(mutex_);
+  return ending_ && share_a_file(ending_->spec, next);
 }
 
 void Engine::settle() {

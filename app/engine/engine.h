@@ -1,5 +1,5 @@
-// The job queue and its one worker; the rest of a job (job_runner.h) runs beside the next one. Commands in by post, events out by poll; `wakeup` is the only call upwards.
-// post, poll and snapshot may come from any thread.
+// The job queue and its one worker; the rest of a job (job_runner.h) runs beside the next one. Commands in by post, events out by
+// poll; `wakeup` is the only call upwards. post, poll and snapshot may come from any thread.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,8 @@ class Engine {
 
   // Number of the request; 0 for all but submissions.
   uint64_t post(Command command);
-  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state, a preview by a newer one.
+  // Oldest event, or nothing. Progress not yet taken is replaced by newer progress of the same request in the same state, a
+  // preview by a newer one. Results come in the order of the jobs, save for those cancelled before they started.
   std::optional<Event> poll();
   Snapshot snapshot() const;
 
@@ -44,7 +45,8 @@ class Engine {
   static JobResult guarded(const Job& job, const std::function<JobResult()>& work);
   void connect(Job& job);  // its control to the events
   void end(const std::shared_ptr<Job>& job, const JobRest& rest);
-  void settle();  // worker's
+  bool must_settle(const JobSpec& next) const;  // before the next job looks at its files
+  void settle();                                // worker's; waits for the rest that runs
   void publish(Event event);
 
   std::unique_ptr<JobRunner> runner_;  // used by the worker only

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
 // "Denoises" spec.steps steps of a millisecond; the prompt says how it ends.
-class StubRunner final : public JobRunner {
+class StubRunner : public JobRunner {
  public:
   explicit StubRunner(std::vector<std::string>* order = nullptr) : order_(order) {}
   JobResult run(const JobSpec& spec, const JobControl& control) override {
@@ -161,6 +161,101 @@ TEST(Engine, ManyThreadsMayPostAndLook) {
   }
   for (auto& t : threads) t.join();
   EXPECT_EQ(wait_results(engine, 40).size(), 40u);
+}
+
+// A job called "rest" leaves its end for later: it lasts until another job has begun, or half a second when none does.
+struct RestsSeen {
+  std::atomic<int> begun{0}, ended{0}, ended_before{-1};
+  std::atomic<bool> beside{false};
+};
+
+class RestRunner final : public StubRunner {
+ public:
+  explicit RestRunner(RestsSeen& seen) : seen_(seen) {}
+  JobResult begin(const JobSpec& spec, const JobControl& control, JobRest& rest) override {
+    int number = ++seen_.begun;
+    if (spec.prompt == "settle") control.settle();
+    if (spec.prompt == "settle" || spec.prompt == "look") seen_.ended_before = seen_.ended.load();
+    JobResult r = run(spec, control);
+    if (!spec.prompt.starts_with("rest")) return r;
+    rest = [&seen = seen_, r, bug = spec.prompt == "rest, bug", number] {
+      for (int i = 0; i < 500 && seen.begun == number; ++i) std::this_thread::sleep_for(1ms);
+      seen.beside = seen.begun > number, ++seen.ended;
+      if (bug) throw std::logic_error("a bug");
+      return r;
+    };
+    return {};
+  }
+
+ private:
+  RestsSeen& seen_;
+};
+
+class EngineRest : public ::testing::Test {
+ protected:
+  RestsSeen seen_;
+  std::unique_ptr<Engine> engine_ = std::make_unique<Engine>(std::make_unique<RestRunner>(seen_));
+};
+
+TEST_F(EngineRest, RunsBesideTheNextJobAndIsReportedBeforeIt) {
+  uint64_t a = engine_->post(submit("rest")), b = engine_->post(submit("next", 20));
+  std::vector<Event> events;
+  auto results = wait_results(*engine_, 2, &events);
+  EXPECT_TRUE(seen_.beside);
+  EXPECT_EQ(results[a].files, (std::vector<std::string>{"rest.mp4"}));
+  EXPECT_EQ(results[b].code, ExitCode::done);
+  std::vector<uint64_t> order;
+  for (const Event& e : events) {
+    if (std::holds_alternative<JobResult>(e.payload)) order.push_back(e.request);
+  }
+  EXPECT_EQ(order, (std::vector<uint64_t>{a, b}));
+}
+
+TEST_F(EngineRest, OneAtATime) {
+  for (const char* name : {"rest", "rest, again", "rest, bug"}) engine_->post(submit(name, 1));
+  uint64_t last = engine_->post(submit("look", 1));
+  auto results = wait_results(*engine_, 4);
+  EXPECT_EQ(seen_.ended, 3);
+  EXPECT_GE(seen_.ended_before, 2) << "the third waits for the second";
+  EXPECT_EQ(results[last - 1].code, ExitCode::failed);
+  EXPECT_THAT(results[last - 1].error, HasSubstr("a bug"));
+  EXPECT_EQ(results[last].code, ExitCode::done);
+}
+
+TEST_F(EngineRest, AJobThatAsksWaitsForIt) {
+  engine_->post(submit("rest")), engine_->post(submit("settle"));
+  wait_results(*engine_, 2);
+  EXPECT_EQ(seen_.ended_before, 1);
+}
+
+TEST_F(EngineRest, AJobWithTheSameOutputWaitsForIt) {
+  engine_->post(submit("rest"));
+  Command same = submit("look");
+  same.spec.report = "rest.mp4";
+  engine_->post(same);
+  wait_results(*engine_, 2);
+  EXPECT_FALSE(seen_.beside);
+  EXPECT_EQ(seen_.ended_before, 1);
+}
+
+TEST_F(EngineRest, IsNeitherCancelledNorCutShort) {
+  uint64_t a = engine_->post(submit("rest")), b = engine_->post(submit("long", 100000));
+  while (seen_.begun < 2) std::this_thread::sleep_for(1ms);
+  Command cancel;
+  cancel.kind = Command::Kind::cancel_all;
+  engine_->post(cancel);
+  auto results = wait_results(*engine_, 2);
+  EXPECT_EQ(results[a].code, ExitCode::done);
+  EXPECT_EQ(results[b].code, ExitCode::interrupted);
+  engine_->post(submit("rest"));
+  for (Snapshot s = engine_->snapshot(); !s.jobs.empty() && s.jobs[0].progress.step < 3; s = engine_->snapshot()) {
+    std::this_thread::sleep_for(1ms);
+  }
+  std::this_thread::sleep_for(20ms);  // into the rest
+  EXPECT_EQ(engine_->snapshot().jobs.size(), 1u) << "a job is there until its result is";
+  EXPECT_EQ(seen_.ended, 1);
+  engine_.reset();
+  EXPECT_EQ(seen_.ended, 2);
 }
 
 }  // namespace
