@@ -1,16 +1,12 @@
 #include <filesystem>
-#include <map>
-#include <set>
 
-#include "app/engine/batch.h"
-#include "app/engine/engine.h"
-#include "app/headless/batch_view.h"
-#include "app/headless/event_loop.h"
+#include "app/engine/parallel_jobs.h"
+#include "app/headless/batch_run.h"
 #include "app/headless/job_console.h"
 #include "app/headless/print.h"
-#include "app/headless/stop_signals.h"
 #include "app/headless/subcommand.h"
 #include "app/media/output_file.h"
+#include "kernels/core/cpu_features.h"
 
 namespace zt {
 namespace {
@@ -18,6 +14,7 @@ namespace {
 struct BatchOptions {
   std::shared_ptr<JobOptions> job;
   std::string input, folder, results, shard;
+  int64_t parallel = 0;
   bool dry = false;
 };
 
@@ -55,82 +52,6 @@ int print_plan(const BatchOptions& o, std::span<BatchItem> items) {
   return print_status(trouble);
 }
 
-class BatchRun {
- public:
-  BatchRun(Batch& batch, BatchView& view, Engine& engine, EventLoop& loop)
-      : batch_(batch), view_(view), engine_(engine), signals_(loop, engine, [&](std::string_view line) { view.say(std::string(line)); }) {}
-
-  int work() {
-    for (;;) {
-      if (computing_ == 0 && !signals_.stopping()) {
-        auto next = batch_.next();
-        if (!next.ok()) return print_status(next.status());
-        show_found();
-        if (*next) submit(**next);
-      }
-      if (!jobs_.empty()) {
-        constexpr int kBeat = int(Claim::kBeat / std::chrono::milliseconds(1));
-        signals_.wait(computing_ == 0 ? kLookAgain : kBeat);
-        batch_.beat();
-        show_events();
-      } else if (!signals_.stopping() && batch_.others_at_work()) {
-        view_.waiting();
-        signals_.wait(kLookAgain);
-      } else {
-        break;
-      }
-    }
-    view_.summary(signals_.stopping());
-    if (signals_.stopping()) return int(ExitCode::interrupted);
-    for (const BatchItem& i : batch_.items()) {
-      if (!i.done) return int(ExitCode::failed);
-    }
-    return 0;
-  }
-
- private:
-  static constexpr int kLookAgain = 300;  // ms
-
-  void submit(BatchItem& item) {
-    view_.begin(item);
-    Command submit;
-    submit.spec = item.spec;
-    computing_ = engine_.post(std::move(submit));
-    jobs_[computing_] = &item;
-  }
-
-  // A job that only writes leaves the machine to the next one.
-  void show_events() {
-    while (auto event = engine_.poll()) {
-      BatchItem& item = *jobs_.at(event->request);
-      if (auto* line = std::get_if<std::string>(&event->payload)) view_.note(item, *line);
-      auto* p = std::get_if<Progress>(&event->payload);
-      auto* r = std::get_if<JobResult>(&event->payload);
-      if (p) view_.progress(item, *p);
-      if (r || (p && p->state == JobState::writing)) computing_ = computing_ == event->request ? 0 : computing_;
-      if (!r) continue;
-      batch_.finish(item, std::move(*r));
-      view_.result(item);
-      jobs_.erase(event->request);
-    }
-  }
-
-  // Jobs that were done before this run, or by another worker meanwhile.
-  void show_found() {
-    for (const BatchItem& i : batch_.items()) {
-      if (i.done && !i.result && known_.insert(i.number).second) view_.found(i);
-    }
-  }
-
-  Batch& batch_;
-  BatchView& view_;
-  Engine& engine_;
-  StopSignals signals_;
-  std::map<uint64_t, BatchItem*> jobs_;  // by request, those the engine has
-  uint64_t computing_ = 0;               // the request that has the machine; 0 = it is free
-  std::set<size_t> known_;
-};
-
 int run_batch(const BatchOptions& o) {
   if (Problem p = finish_job_options(*o.job); !p.empty()) return print_status(invalid("{}", p));
   auto inputs = read_batch_inputs(o.input);
@@ -159,8 +80,15 @@ int run_batch(const BatchOptions& o) {
   BatchView view(*o.job, o.results, batch->items());
   if (!view.ok()) return print_status(invalid("--results {}: cannot be written", o.results));
   remove_stale(folder);
-  Engine engine(make_render_runner(*host), loop.wakeup());
-  return BatchRun(*batch, view, engine, loop).work();
+  std::vector<std::unique_ptr<JobRunner>> runners;
+  runners.push_back(make_render_runner(*host));
+  int64_t count = parallel_jobs(batch->items(), o.parallel, physical_threads(), available_memory());
+  while (int64_t(runners.size()) < count) {
+    auto more = make_host();
+    if (!more.ok()) return print_status(more.status());
+    runners.push_back(make_render_runner(*more));
+  }
+  return BatchRun(*batch, view, loop, std::move(runners), physical_threads()).work();
 }
 
 }  // namespace
@@ -172,6 +100,8 @@ std::function<int()> setup_batch(CLI::App& app) {
   app.add_option("--output-dir", o->folder, "where clips go (default: beside the file)")->type_name("DIR");
   app.add_option("--results", o->results, "append a record a job to this file")->type_name("FILE");
   app.add_option("--shard", o->shard, "do every n-th job only (default under Slurm: by the array's task)")->type_name("I/N");
+  app.add_option("--parallel", o->parallel, "jobs at a time, which share the threads (default: by the size of the jobs, as memory allows)")
+      ->check(CLI::Range(1, 64))->type_name("N");
   app.add_flag("--dry-run", o->dry, "check everything, print the plan of work, render nothing");
   return [o] { return run_batch(*o); };
 }

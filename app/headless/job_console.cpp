@@ -133,7 +133,8 @@ JobResult run_and_show(std::unique_ptr<JobRunner> runner, const JobSpec& spec, c
   Command submit;
   submit.spec = spec;
   engine.post(std::move(submit));
-  StopSignals signals(loop, engine, [&](std::string_view line) { console.say(line); });
+  StopSignals signals(loop, [&](std::string_view line) { console.say(line); });
+  signals.stop(engine);
   for (;;) {
     signals.wait(-1);
     while (auto event = engine.poll()) {

@@ -10,9 +10,11 @@ void StopSignals::wait(int timeout_ms) {
     if (stopping_) _exit(int(ExitCode::interrupted));
     stopping_ = true;
     say_("stopping; once more stops at once");
-    Command cancel;
-    cancel.kind = Command::Kind::cancel_all;
-    engine_.post(std::move(cancel));
+    for (Engine* engine : engines_) {
+      Command cancel;
+      cancel.kind = Command::Kind::cancel_all;
+      engine->post(std::move(cancel));
+    }
   }
 }
 

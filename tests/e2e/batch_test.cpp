@@ -34,6 +34,28 @@ TEST(BatchCommand, OtherSettingsAreAnotherJob) {
   EXPECT_EQ(json_lines(f.out).back()["skipped"], 0) << "the file's steps stand in [defaults], and flags win over them";
 }
 
+TEST(BatchCommand, JobsAtATimeChangeNothingButTheOrder) {
+  TempFolder dir;
+  write_batch(dir, 4, 12);
+  ASSERT_EQ(run(dir, batch_args({"--parallel", "1"})).code, 0);
+  Finished f = run(dir, {"batch", "night.toml", "--output-dir", "beside", "--parallel", "3", "--progress", "jsonl"});
+  ASSERT_EQ(f.code, 0) << f.err;
+  EXPECT_EQ(names_in(dir / "beside", false), names_in(dir / "out", false));
+  for (const std::string& name : names_in(dir / "out", false)) EXPECT_EQ(read_all(dir / ("beside/" + name)), read_all(dir / ("out/" + name))) << name;
+  // A job that goes on after another one has sampled was not alone.
+  std::map<int, std::pair<size_t, size_t>> sampled;  // by job, first and last line
+  auto lines = json_lines(f.out);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].value("phase", "") != "denoising") continue;
+    auto& [first, last] = sampled.try_emplace(lines[i]["job"], i, i).first->second;
+    last = i;
+  }
+  ASSERT_EQ(sampled.size(), 4u);
+  EXPECT_LT(sampled[2].first, sampled[1].second);
+  EXPECT_LT(sampled[1].first, sampled[2].second);
+  for (const char* bad : {"0", "-1", "65", "x"}) EXPECT_EQ(run(dir, batch_args({"--parallel", bad})).code, 2) << bad;
+}
+
 TEST(BatchCommand, FolderAndCsv) {
   TempFolder dir;
   std::filesystem::create_directory(dir / "jobs");

@@ -20,7 +20,8 @@ class Kills {
 
   void kill_times(int count) {
     for (int i = 0; i < count; ++i) {
-      Program p(dir_, batch_args({"--progress", "jsonl"}));
+      // Every other one with two jobs at a time.
+      Program p(dir_, batch_args({"--progress", "jsonl", "--parallel", i % 2 ? "2" : "1"}));
       // Every fourth one may fall into the start; the others come once jobs run.
       auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
       while (i % 4 && p.printed().empty() && std::chrono::steady_clock::now() < give_up)

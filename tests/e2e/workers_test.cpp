@@ -109,5 +109,24 @@ TEST(Workers, ASignalStopsTheBatchAndTheNextRunGoesOn) {
   }
 }
 
+TEST(Workers, ASignalStopsAllJobsAtATime) {
+  TempFolder dir;
+  write_batch(dir, 3, 400);
+  Program p(dir, batch_args({"--progress", "jsonl", "--parallel", "2"}));
+  auto under_way = [&] {
+    std::set<int> jobs;
+    for (const json& e : json_lines(p.printed())) {
+      if (e.value("phase", "") == "denoising" && e["step"] >= 5) jobs.insert(int(e["job"]));
+    }
+    return jobs.size() == 2;
+  };
+  while (!under_way()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  p.signal(SIGTERM);
+  Finished stopped = p.wait();
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  EXPECT_EQ(names_in(dir / "out", true), (std::set<std::string>{".c1.checkpoint", ".c2.checkpoint"}));
+  EXPECT_TRUE(names_in(dir / "out", false).empty());
+}
+
 }  // namespace
 }  // namespace zt
