@@ -14,8 +14,10 @@ class Kills {
   static constexpr int kJobs = 8, kSteps = 8;
   explicit Kills(unsigned seed) : random_(seed) {
     write_batch(dir_, kJobs, kSteps, "checkpoint_every = 1\n");
+    auto began = std::chrono::steady_clock::now();
     Finished whole = run(dir_, {"batch", "night.toml", "--output-dir", "whole", "--progress", "none"});
     EXPECT_EQ(whole.code, 0) << whole.err;
+    job_ms_ = std::max<int64_t>((std::chrono::steady_clock::now() - began) / std::chrono::milliseconds(kJobs), 1);
   }
 
   void kill_times(int count) {
@@ -26,7 +28,7 @@ class Kills {
       auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
       while (i % 4 && p.printed().empty() && std::chrono::steady_clock::now() < give_up)
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      std::this_thread::sleep_for(std::chrono::milliseconds(random_() % 600));
+      std::this_thread::sleep_for(std::chrono::milliseconds(int64_t(random_()) % (3 * job_ms_)));
       p.signal(SIGKILL);
       std::string out = p.printed(), err = p.said();
       Finished f = p.wait();
@@ -94,6 +96,7 @@ class Kills {
 
   TempFolder dir_;
   std::mt19937 random_;
+  int64_t job_ms_ = 1;  // what a job takes here and now
   std::map<std::string, std::string> finished_;
   std::map<int, int64_t> at_least_;  // steps a job was seen to have done
   int clips_ = 0, resumed_ = 0;
@@ -105,6 +108,7 @@ void kill_and_complete(int count, unsigned seed) {
   kills.kill_times(count);
   kills.complete();
   EXPECT_GT(kills.clips(), 0);
+  EXPECT_GT(kills.resumed(), 0);
   std::printf("%d kills: %d clips, %d resumed jobs, at most %d steps done twice\n", count, kills.clips(), kills.resumed(), int(kills.most_lost()));
 }
 

@@ -26,6 +26,7 @@ TEST_P(Memory, EstimateIsWithinATenthOfThePeak) {
   json j = json::parse(f.out);
   double estimate = j["memory_estimate_mb"], peak = j["peak_mb"];
   EXPECT_NEAR(estimate, peak, peak / 10) << f.err;
+  std::printf("%s: %.0f MiB estimated, %.0f taken\n", GetParam().name, estimate, peak);
 }
 
 INSTANTIATE_TEST_SUITE_P(

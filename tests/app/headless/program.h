@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,15 @@ class Program {
     unlink(out_.c_str());
     unlink(err_.c_str());
     return f;
+  }
+  // Processor time it has used so far: how long it works, whatever else this machine is doing.
+  double cpu_s() const {
+    std::ifstream f("/proc/" + std::to_string(pid_) + "/stat");
+    std::string text((std::istreambuf_iterator<char>(f)), {}), word;
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    double ticks = 0;
+    for (int i = 3; i <= 15 && fields >> word; ++i) ticks += i >= 14 ? std::stod(word) : 0;  // utime, stime
+    return ticks / double(sysconf(_SC_CLK_TCK));
   }
   std::string printed() const { return read_all(out_); }
   // What it has said on standard error so far.
