@@ -38,6 +38,8 @@ bool has_projection(const TransformerConfig& c, WeightStore& store);
 // bf16 for the blocks; time embedding, patch embedding and head are f32 in either case, as their sums must be.
 Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, const ExecContext& ctx);
 
+// Bytes of the projections of has_projection, which transformer_weight_bytes does not count.
+size_t projection_bytes(const TransformerConfig& c);
 // Bytes of the packed weights, before anything is read.
 size_t transformer_weight_bytes(const TransformerConfig& c, DType compute);
 

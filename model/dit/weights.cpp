@@ -32,13 +32,22 @@ class Loader {
   // ctx null: only asks for names and shapes, so that a wrong model is refused before anything is read.
   Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {}
 
-  // The views of a named linear; nothing is read yet.
+  TensorView get(const std::string& name, const Shape& shape) {
+    if (ctx_) return store_.get(name, shape);
+    store_.expect(name, shape);
+    return {};
+  }
+
+  // The views of a named linear.
   LinearRows rows(const std::string& name, int64_t out, int64_t in) {
-    return {store_.get(name + ".weight", {out, in}), store_.get(name + ".bias", {out})};
+    return {get(name + ".weight", {out, in}), get(name + ".bias", {out})};
   }
 
   Status pack(LinearPtr& into, const LinearDesc& d, std::vector<LinearRows> rows) {
     if (!ctx_) return {};
+    for (const auto& r : rows) {
+      if (!r.weight || !r.bias) return store_.finish();  // which says what is wrong: names and shapes were good
+    }
     ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, *ctx_));
     for (const auto& r : rows) store_.drop(r.weight);
     bytes += into->bytes();
@@ -46,8 +55,9 @@ class Loader {
   }
 
   Status vector(Tensor& into, const std::string& name, const Shape& stored, const Shape& shape) {
-    TensorView v = store_.get(name, stored);
+    TensorView v = get(name, stored);
     if (!ctx_) return {};
+    if (!v) return store_.finish();
     ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, *ctx_));
     bytes += into.view().bytes();
     return {};
@@ -104,10 +114,10 @@ Status load_block(const TransformerConfig& c, const LinearShapes& s, const std::
 }
 
 // Every tensor of the network, in file order of the reference.
-Status load_all(const TransformerConfig& c, const LinearShapes& s, WeightStore& store, Loader& in, TransformerWeights& w) {
+Status load_all(const TransformerConfig& c, const LinearShapes& s, const WeightStore& store, Loader& in, TransformerWeights& w) {
   int64_t d = c.dim(), patch = c.patch_t * c.patch_h * c.patch_w;
-  TensorView pw = store.get("patch_embedding.weight", {d, c.in_channels, c.patch_t, c.patch_h, c.patch_w});
-  LinearRows patch_rows{pw ? pw.reshape({d, c.in_channels * patch}) : pw, store.get("patch_embedding.bias", {d})};
+  TensorView pw = in.get("patch_embedding.weight", {d, c.in_channels, c.patch_t, c.patch_h, c.patch_w});
+  LinearRows patch_rows{pw ? pw.reshape({d, c.in_channels * patch}) : pw, in.get("patch_embedding.bias", {d})};
   ZT_RETURN_IF_ERROR(in.pack(w.patch, s.patch, {patch_rows}));
   const std::string embed = "condition_embedder.";
   ZT_RETURN_IF_ERROR(in.pack(w.text_1, s.text_1, {in.rows(embed + "text_embedder.linear_1", d, c.text_dim)}));
@@ -148,6 +158,10 @@ Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, 
   ZT_RETURN_IF_ERROR(load_all(c, LinearShapes(c, compute), store, in, w));
   w.bytes = in.bytes;
   return w;
+}
+
+size_t projection_bytes(const TransformerConfig& c) {
+  return size_t(c.layers * (c.head_dim * c.head_dim + c.head_dim)) * sizeof(float);
 }
 
 size_t transformer_weight_bytes(const TransformerConfig& c, DType compute) {

@@ -185,7 +185,8 @@ std::string text_name(std::string_view name) {
 
 void WeightStore::rename_original_transformer() {
   strip_prefix(tensors_, "model.diffusion_model.");
-  if (any(tensors_, ".self_attn.")) rename_all(tensors_, transformer_name);
+  // By a name that does not outlive the renaming: proj_l stays under self_attn, and twice would let the norms trade places again.
+  if (any(tensors_, ".self_attn.q.")) rename_all(tensors_, transformer_name);
   // A norm of the image branch that diffusers declares and never uses.
   for (const auto& [name, view] : tensors_) {
     if (name.find(".norm_added_q.") != std::string::npos) ignored_.insert(name);

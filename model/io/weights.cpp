@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "model/io/low_rank.h"
 #include "model/io/text_file.h"
 
 namespace zt {
@@ -131,24 +132,56 @@ size_t WeightStore::bytes() const {
   return n;
 }
 
-TensorView WeightStore::get(const std::string& name, const Shape& shape) {
+Status WeightStore::overlay(std::shared_ptr<const LowRank> delta, int threads) {
+  ZT_CHECK(!delta_ && !synthetic_);
+  ZT_RETURN_IF_ERROR(delta->check(*this));
+  for (const auto& [name, t] : delta->whole()) tensors_[name] = t;
+  where_ += " with " + delta->file().where();
+  threads_ = threads;
+  delta_ = std::move(delta);
+  return {};
+}
+
+bool WeightStore::expect(const std::string& name, const Shape& shape) {
   asked_.insert(name);
   if (synthetic_) tensors_[name] = synthetic_view(shape);
   auto it = tensors_.find(name);
   if (it == tensors_.end()) {
     missing_.push_back(name);
-    return {};
+    return false;
   }
   const TensorView& t = it->second;
   if (!is_float(t.dtype)) {
     misshapen_.push_back(fmt::format("{} is of type {}, not a float type", name, dtype_name(t.dtype)));
-    return {};
+    return false;
   }
   if (!(t.shape == shape)) {
     misshapen_.push_back(fmt::format("{} is {}, expected {}", name, t.shape.str(), shape.str()));
+    return false;
+  }
+  return true;
+}
+
+TensorView WeightStore::get(const std::string& name, const Shape& shape) {
+  if (!expect(name, shape)) return {};
+  return merged(name, tensors_.find(name)->second);
+}
+
+TensorView WeightStore::merged(const std::string& name, const TensorView& stored) {
+  if (!delta_) return stored;
+  auto pair = delta_->pairs().find(name);
+  if (pair == delta_->pairs().end()) return stored;
+  std::vector<float> sum(static_cast<size_t>(stored.count()));
+  delta_->merge(pair->second, stored, sum.data(), threads_);
+  for (const TensorView& read : {stored, pair->second.a, pair->second.b}) forget_pages(read);
+  // Both may be finite and their sum not.
+  if (int64_t bad = count_not_finite(sum.data(), DType::f32, stored.count()); bad > 0) {
+    spoilt_.push_back(fmt::format("{} ({} of {} values)", quotable(name), bad, stored.count()));
     return {};
   }
-  return t;
+  TensorView view(sum.data(), DType::f32, stored.shape);
+  merged_.emplace(view.data, std::move(sum));
+  return view;
 }
 
 Status WeightStore::finish() const {
@@ -160,6 +193,7 @@ Status WeightStore::finish() const {
   list(text, "missing", missing_);
   list(text, "extra", extra);
   list(text, "of the wrong shape", misshapen_);
+  list(text, "not finite with the delta", spoilt_);
   if (text.empty()) return ok_status();
   return bad_model("{}: tensors do not fit the config: {}", where_, text);
 }
@@ -174,7 +208,7 @@ Status WeightStore::check_finite() const {
     for (int64_t at = 0; at < t.count(); at += kPiece) {
       TensorView piece = flat.slice(0, at, std::min(kPiece, t.count() - at));
       n += count_not_finite(piece.data, t.dtype, piece.count());
-      drop(piece);
+      forget_pages(piece);
     }
     if (n > 0) bad.push_back(fmt::format("{} ({} of {} values)", quotable(name), n, t.count()));
   }
@@ -184,8 +218,13 @@ Status WeightStore::check_finite() const {
   return bad_model("{}: {}", where_, text);
 }
 
-void WeightStore::drop(const TensorView& t) const {
+void WeightStore::drop(const TensorView& t) {
+  if (merged_.erase(t.data) == 0) forget_pages(t);
+}
+
+void WeightStore::forget_pages(const TensorView& t) const {
   for (const auto& f : files_) f->drop(t.data, t.bytes());
+  if (delta_) delta_->file().forget_pages(t);
 }
 
 }  // namespace zt
