@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct Schedule {
 };
 // The schedule diffusers builds for this sampler's class with use_flow_sigmas and flow_shift.
 Result<Schedule> make_schedule(SamplerKind kind, int64_t steps, double flow_shift, int64_t train_timesteps);
+// One whose noise levels are given, as few-step models are trained for: one sigma a step, strictly falling in (0, 1], 0 after
+// the last. Not shifted; rounding and timesteps (train_timesteps * sigma) as above, and for unipc and dpm++ a sigma of 1 moves
+// as far off it as diffusers moves it. kInvalid for any other list.
+Result<Schedule> make_schedule(SamplerKind kind, std::span<const double> sigmas, int64_t train_timesteps);
 
 // Solver state for one clip. step(i) takes the velocity at sigma[i] and moves x to sigma[i + 1].
 class Sampler {

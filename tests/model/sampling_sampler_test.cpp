@@ -69,6 +69,79 @@ TEST(Schedule, Refusals) {
   }
 }
 
+// A list that is the sampler's own schedule gives that schedule, timesteps and roundings included.
+TEST(Schedule, OfGivenSigmas) {
+  for (double shift : {1., 3., 5.}) {
+    for (int64_t steps : {1, 4, 20, 50}) {
+      std::vector<double> own;
+      for (int64_t i = 0; i < steps; ++i) {  // UniPC's linspace(1, 0.001, steps + 1) without its end, shifted
+        double s = i == 0 ? 1 : double(i) * ((0.001 - 1) / double(steps)) + 1;
+        own.push_back(shift * s / (1 + (shift - 1) * s));
+      }
+      Schedule want = must(make_schedule(SamplerKind::unipc, steps, shift, 1000)), got = must(make_schedule(SamplerKind::unipc, own, 1000));
+      EXPECT_EQ(got.sigmas, want.sigmas) << shift << " " << steps;
+      EXPECT_EQ(got.timesteps, want.timesteps) << shift << " " << steps;
+    }
+  }
+  const std::vector<double> few = {1, 0.9, 0.75, 0.5};
+  for (SamplerKind kind : {SamplerKind::euler, SamplerKind::lcm}) {
+    Schedule s = must(make_schedule(kind, few, 1000));
+    EXPECT_EQ(s.sigmas, (std::vector<double>{1, double(0.9f), 0.75, 0.5, 0}));
+    EXPECT_EQ(s.timesteps, (std::vector<double>{1000, double(0.9f * 1000.f), 750, 500}));
+  }
+  for (SamplerKind kind : {SamplerKind::unipc, SamplerKind::dpmpp}) {
+    Schedule s = must(make_schedule(kind, few, 1000));
+    EXPECT_EQ(s.sigmas, (std::vector<double>{double(float(1 - 1e-6)), double(0.9f), 0.75, 0.5, 0}));
+    EXPECT_EQ(s.timesteps, (std::vector<double>{999, 900, 750, 500}));
+  }
+}
+
+TEST(Schedule, GivenSigmasThatAreRefused) {
+  const std::vector<std::vector<double>> lists = {
+      {},         {0},           {1, 0},      {1, 1},  {0.5, 0.9}, {1.0001}, {-0.5}, {double(NAN)}, {1, double(NAN)}, {double(INFINITY)},
+      {1, 1e-60}, {0.5, 0.5 - 1e-12}, std::vector<double>(10001, 0.5)};
+  for (SamplerKind kind : kKinds) {
+    for (const auto& list : lists) EXPECT_EQ(make_schedule(kind, list, 1000).status().code(), Code::kInvalid) << list.size();
+    EXPECT_FALSE(make_schedule(kind, std::vector<double>{1}, 1).ok());
+    EXPECT_TRUE(make_schedule(kind, std::vector<double>{1}, 1000).ok());
+  }
+}
+
+// x += (s' - s) v by hand, at 1, 0.9, 0.75, 0.5 and 0.
+TEST(Sampler, EulerAtGivenSigmas) {
+  auto machine = make_machine();
+  const std::vector<double> sigmas = {1, 0.9, 0.75, 0.5};
+  Solve run(*machine, SamplerKind::euler, must(make_schedule(SamplerKind::euler, sigmas, 1000)), 4);
+  std::vector<double> x = {0.9f, -1.7f, 0.2f, 2.1f};
+  for (size_t j = 0; j < 4; ++j) run.x.as<float>()[j] = float(x[j]);
+  Noise noise(Rng::philox, 0);
+  for (size_t i = 0; i < 4; ++i) {
+    double next = i == 3 ? 0 : sigmas[i + 1];
+    golden_velocity(run, sigmas[i]);
+    for (size_t j = 0; j < 4; ++j) x[j] += (next - sigmas[i]) * double(run.v.as<float>()[j]);
+    run.step(int64_t(i), noise);
+    for (size_t j = 0; j < 4; ++j) EXPECT_NEAR(run.x.as<float>()[j], x[j], 1e-6) << i;
+  }
+}
+
+// Every solver lands on its last estimate, finite all the way from sigma 1.
+TEST(Sampler, EverySolverTakesGivenSigmas) {
+  auto machine = make_machine();
+  for (SamplerKind kind : kKinds) {
+    for (const std::vector<double>& sigmas : {std::vector<double>{1}, {1, 0.5}, {1, 0.9, 0.75, 0.5}, {0.8, 0.1}}) {
+      Solve run(*machine, kind, must(make_schedule(kind, sigmas, 1000)), 8);
+      Noise noise(Rng::philox, 1);
+      noise.fill({run.x.as<float>(), 8});
+      for (size_t i = 0; i < sigmas.size(); ++i) {
+        golden_velocity(run, sigmas[i]);
+        run.step(int64_t(i), noise);
+        for (float v : run.values()) EXPECT_TRUE(std::isfinite(v)) << sampler_name(kind) << " " << sigmas.size();
+      }
+      EXPECT_EQ(run.values(), testing::to_floats(run.x0)) << sampler_name(kind);
+    }
+  }
+}
+
 TEST(Sampler, TrajectoriesEqualDiffusers) {
   auto machine = make_machine();
   double worst = 0;
