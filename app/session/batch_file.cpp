@@ -60,6 +60,21 @@ Problem read_cells(const BatchInput& in, std::vector<Draft>& drafts) {
   return {};
 }
 
+// Whether `keys` asks for something by this one: an empty list of sigmas and a shift of 0 leave it to the model.
+bool asks(const Keys& keys, const std::string& name) {
+  auto found = keys.find(name);
+  return found != keys.end() && *found != "" && *found != 0;
+}
+
+// What contradicts a key that stands nearer to the job yields to it: it is removed from `far`.
+void yield_to(const Keys& near, Keys& far) {
+  constexpr std::pair<const char*, const char*> kOneOfTwo[] = {
+      {"frames", "seconds"}, {"sigmas", "steps"}, {"sigmas", "flow_shift"}, {"steps", "sigmas"}, {"flow_shift", "sigmas"}};
+  for (auto [winner, loser] : kOneOfTwo) {
+    if (asks(near, winner) && !near.contains(loser) && asks(far, loser)) far.erase(loser);
+  }
+}
+
 // All combinations of the lists in `keys`, the last one varying fastest.
 Problem expand_grid(const Draft& draft, std::vector<BatchJob>& jobs) {
   size_t count = 1;
@@ -103,16 +118,17 @@ Problem read_batch(std::span<const BatchInput> files, const JobSpec& flags, cons
     std::vector<Draft> drafts;
     Problem p = in.csv ? read_cells(in, drafts) : read_table(in, defaults, drafts);
     if (!p.empty()) return in.name + ": " + p;
-    // A length in frames wins over one in seconds that stands further from the job.
-    for (const std::string& name : given_by_flags) defaults[name] = Keys(field_value(flags, *find_field(name)));
-    if (given_by_flags.count("frames") && !given_by_flags.count("seconds")) defaults.erase("seconds");
+    Keys by_flags = Keys::object();
+    for (const std::string& name : given_by_flags) by_flags[name] = Keys(field_value(flags, *find_field(name)));
+    yield_to(by_flags, defaults);
+    defaults.update(by_flags);
     for (Draft& d : drafts) {
       Draft whole{defaults, d.place};
+      yield_to(d.keys, whole.keys);
       for (const auto& [key, value] : d.keys.items()) {
         whole.keys.erase(key);  // so that it takes the place the job gives it
         whole.keys[key] = value;
       }
-      if (d.keys.contains("frames") && !d.keys.contains("seconds")) whole.keys.erase("seconds");
       if (Problem q = expand_grid(whole, jobs); !q.empty()) return q;
     }
   }

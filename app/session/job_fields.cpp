@@ -1,5 +1,7 @@
 #include "app/session/job_fields.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "app/session/text.h"
@@ -18,7 +20,7 @@ std::vector<Field> make_fields() {
   return {
       {"prompt", kPixels, &S::prompt, "what to draw; - reads it from standard input", "TEXT", 0, 0, {}},
       {"negative_prompt", kPixels, &S::negative_prompt, "what to steer away from", "TEXT", 0, 0, {}},
-      {"model", kPixels, &S::model, "model folder or file; mini is the embedded one", "DIR|FILE", 0, 0, {}},
+      {"model", kPixels, &S::model, "model or variant: a folder, or the name of an embedded one (`zoetrope models`)", "DIR|FILE", 0, 0, {}},
       {"size", kPixels, &S::size, "width and height in pixels, multiples of 16", "WxH", double(kMinSide), double(kMaxSide), {}},
       {"frames", kPixels, &S::frames, "clip length, snapped to 4n + 1", "N", 1, double(kMaxFrames), {}},
       {"seconds", kRun, &S::seconds, "clip length in seconds instead of --frames", "S", 0, 1e4, {}},
@@ -27,6 +29,8 @@ std::vector<Field> make_fields() {
       {"cfg_scale", kPixels, &S::cfg_scale, "guidance; 1 and less skip the second pass", "G", 0, 100, {}},
       {"flow_shift", kPixels, &S::flow_shift, "shift of the noise schedule; 0 = the model's own", "S", 0, 100, {}},
       {"sampler", kPixels, &S::sampler, "solver", "NAME", 0, 0, {"unipc", "euler", "dpm++", "lcm"}},
+      {"sigmas", kPixels, &S::sigmas, "noise level of each step, falling from at most 1, such as 1,0.9,0.75,0.5 (0 follows); empty = the sampler's own",
+       "S,S,...", 0, 1, {}, true},
       {"seed", kPixels, &S::seed, "start noise; negative draws one", "N", -9.3e18, 9.3e18, {}},
       {"rng", kPixels, &S::rng, "noise generator; torch-cuda: torch's numbers on an H100, up to 1081344 latent elements (an RTX 4090's up to 196608)",
        "NAME", 0, 0, {"philox", "torch-cpu", "torch-cuda"}},
@@ -75,6 +79,26 @@ bool parse_size(std::string_view text, Size& out) {
          parse_number(text.substr(cross + 1), out.height);
 }
 
+// Numbers with commas between them; none in an empty text.
+bool parse_list(std::string_view text, std::vector<double>& out) {
+  out.clear();
+  auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  auto trim = [&](std::string_view s) {
+    while (!s.empty() && blank(s.front())) s.remove_prefix(1);
+    while (!s.empty() && blank(s.back())) s.remove_suffix(1);
+    return s;
+  };
+  if (trim(text).empty()) return true;
+  for (;;) {
+    size_t comma = text.find(',');
+    double value = 0;
+    if (!parse_number(trim(text.substr(0, comma)), value)) return false;
+    out.push_back(value);
+    if (comma == std::string_view::npos) return true;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 Problem wrong(const Field& f, std::string_view want, std::string_view got) {
   return std::string(f.name) + ": `" + quotable_text(got) + "` is not " + std::string(want);
 }
@@ -113,6 +137,9 @@ Problem set_field(JobSpec& spec, const Field& field, std::string_view text) {
     Problem operator()(Size S::*m) const {
       return parse_size(text, spec.*m) ? Problem() : wrong(field, "WIDTHxHEIGHT, such as 128x128", text);
     }
+    Problem operator()(std::vector<double> S::*m) const {
+      return parse_list(text, spec.*m) ? Problem() : wrong(field, "a list of numbers, such as 1,0.9,0.75,0.5", text);
+    }
   };
   return std::visit(Setter{spec, field, text}, field.member);
 }
@@ -146,6 +173,11 @@ Problem set_field(JobSpec& spec, const Field& field, const nlohmann::json& value
         return wrong(field, "text such as \"128x128\"", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
       return set_field(spec, field, std::string_view(value.get_ref<const std::string&>()));
     }
+    Problem operator()(std::vector<double> S::*) const {
+      if (!value.is_string())
+        return wrong(field, "text such as \"1,0.9,0.75,0.5\"", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      return set_field(spec, field, std::string_view(value.get_ref<const std::string&>()));
+    }
   };
   return std::visit(Setter{spec, field, value}, field.member);
 }
@@ -155,6 +187,8 @@ nlohmann::json field_value(const JobSpec& spec, const Field& field) {
       [&](auto m) -> nlohmann::json {
         if constexpr (std::is_same_v<decltype(m), Size S::*>) {
           return std::to_string((spec.*m).width) + "x" + std::to_string((spec.*m).height);
+        } else if constexpr (std::is_same_v<decltype(m), std::vector<double> S::*>) {
+          return fmt::format("{}", fmt::join(spec.*m, ","));
         } else {
           return spec.*m;
         }

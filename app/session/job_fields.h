@@ -23,11 +23,15 @@ enum class FieldRole : uint8_t {
 struct Field {
   std::string_view name;  // snake_case
   FieldRole role;
-  std::variant<std::string JobSpec::*, int64_t JobSpec::*, double JobSpec::*, bool JobSpec::*, Size JobSpec::*> member;
+  std::variant<std::string JobSpec::*, int64_t JobSpec::*, double JobSpec::*, bool JobSpec::*, Size JobSpec::*,
+               std::vector<double> JobSpec::*>
+      member;
   std::string_view help;
   std::string_view value_name;  // as help texts show it
   double low = 0, high = 0;     // numbers only, both inclusive
   std::vector<std::string> choices;
+  // Not stored while it has its default: clips that were made before the field existed keep their settings hash.
+  bool stored_if_set = false;
 };
 
 std::span<const Field> job_fields();
@@ -36,7 +40,7 @@ std::vector<std::string> field_names();
 
 // Sets a field from text, as a flag gives it; checks the form only (ranges are validate's).
 [[nodiscard]] Problem set_field(JobSpec& spec, const Field& field, std::string_view text);
-// Sets a field from a JSON scalar of the right type.
+// Sets a field from a JSON scalar of the right type; sizes and lists of numbers are text in JSON, too.
 [[nodiscard]] Problem set_field(JobSpec& spec, const Field& field, const nlohmann::json& value);
 nlohmann::json field_value(const JobSpec& spec, const Field& field);
 

@@ -38,6 +38,19 @@ struct Checker {
   Problem operator()(int64_t JobSpec::*m) const { return range(spec.*m); }
   Problem operator()(double JobSpec::*m) const { return range(spec.*m); }
   Problem operator()(bool JobSpec::*) const { return {}; }
+  // Falling from at most `high` to above `low`.
+  Problem operator()(std::vector<double> JobSpec::*m) const {
+    constexpr size_t kMost = 1000;  // as many steps as there may be
+    const std::vector<double>& v = spec.*m;
+    if (v.size() > kMost) return say(fmt::format("{} values, at most {} are possible", v.size(), kMost));
+    for (size_t i = 0; i < v.size(); ++i) {
+      if (v[i] == 0 && i + 1 == v.size()) return say("the last step goes to 0 by itself; leave the 0 out");
+      if (!(v[i] > field.low && v[i] <= field.high))
+        return say(fmt::format("{} is not above {} and at most {}", v[i], field.low, field.high));
+      if (i > 0 && !(v[i] < v[i - 1])) return say(fmt::format("{} stands behind {}: each must be below the one before", v[i], v[i - 1]));
+    }
+    return {};
+  }
   Problem operator()(Size JobSpec::*m) const {
     Size s = spec.*m;
     auto inside = [](int64_t v) { return v >= kMinSide && v <= kMaxSide; };
@@ -66,8 +79,20 @@ Problem validate(const JobSpec& spec) {
   return {};
 }
 
+Problem settle_sigmas(JobSpec& spec, const std::set<std::string>& given) {
+  const int64_t count = int64_t(spec.sigmas.size());
+  if (count == 0) return {};
+  if (given.count("steps") && spec.steps != count)
+    return fmt::format("steps: {}, but sigmas lists {} noise levels, one a step; leave steps out", spec.steps, count);
+  if (given.count("flow_shift") && spec.flow_shift > 0)
+    return fmt::format("flow_shift: {}, but sigmas are taken as they stand; give one of the two", spec.flow_shift);
+  spec.steps = count, spec.flow_shift = 0;
+  return {};
+}
+
 Problem normalise(JobSpec& spec, std::vector<std::string>& notes) {
   if (Problem p = validate(spec); !p.empty()) return p;
+  if (Problem p = settle_sigmas(spec, {"steps", "flow_shift"}); !p.empty()) return p;  // whoever could tell has settled it
   if (spec.seconds > 0) {
     double frames = std::round(spec.seconds * spec.fps);
     if (frames > double(kMaxFrames)) return fmt::format("seconds: {} s are more than {} frames", spec.seconds, kMaxFrames);

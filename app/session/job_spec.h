@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct Size {
 struct JobSpec {
   // The pixels.
   std::string prompt, negative_prompt;
-  std::string model = "mini";  // "mini" = the embedded model; else a folder or file
+  std::string model = "mini";  // "mini" = the embedded model, or the name of one of its variants; else a folder or file
   Size size = {128, 128};
   int64_t frames = 33;
   double seconds = 0;  // 0 = not given; else frames follow from it and fps (normalise)
@@ -29,6 +30,7 @@ struct JobSpec {
   double cfg_scale = 4;
   double flow_shift = 0;  // 0 = the model's own
   std::string sampler = "unipc";
+  std::vector<double> sigmas;  // noise level of each step, falling, the final 0 left out; empty = the sampler's own
   int64_t seed = 42;  // negative = draw one (normalise)
   std::string rng = "philox";
   std::string attn = "dense";
@@ -72,6 +74,10 @@ int64_t snap_frames(int64_t frames);
 
 // Ranges, choices, UTF-8: everything that can be judged without the model. The first problem found.
 [[nodiscard]] Problem validate(const JobSpec& spec);
+
+// A list of noise levels says how many steps there are, and is not shifted: gives `steps` and `flow_shift` what follows from
+// it, or says that what somebody set (`given`: names of fields) disagrees. Without a list it does nothing.
+[[nodiscard]] Problem settle_sigmas(JobSpec& spec, const std::set<std::string>& given);
 
 // validate, then settles what is still open: seconds become frames, frames snap to 4n + 1, a negative seed is drawn.
 // `notes` receives one line for the user for each change.

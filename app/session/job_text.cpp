@@ -34,7 +34,8 @@ nlohmann::json parse_strict(std::string_view text) {
 nlohmann::ordered_json settings_json(const JobSpec& spec) {
   nlohmann::ordered_json out = nlohmann::ordered_json::object();
   for (const Field& f : job_fields()) {
-    if (f.role != FieldRole::run) out[std::string(f.name)] = field_value(spec, f);
+    bool stored = f.role != FieldRole::run && !(f.stored_if_set && field_value(spec, f) == field_value(JobSpec(), f));
+    if (stored) out[std::string(f.name)] = field_value(spec, f);
   }
   return out;
 }

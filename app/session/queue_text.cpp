@@ -34,7 +34,9 @@ std::vector<std::string> values_of(JobSpec spec, const std::string& folder) {
   std::vector<std::string> values;
   for (const Field& f : job_fields()) {
     nlohmann::json value = field_value(spec, f);
-    bool empty = (value.is_string() && value.get<std::string>().empty() && f.name != "negative_prompt") || value == false ||
+    // An empty one of these says something where the model has another.
+    bool says = f.name == "negative_prompt" || f.name == "sigmas";
+    bool empty = (value.is_string() && value.get<std::string>().empty() && !says) || value == false ||
                  (f.name == "seconds" && spec.seconds == 0);
     values.push_back(empty ? "" : toml_value(value));
   }

@@ -62,6 +62,26 @@ TEST(Batch, DefaultsThenFlagsThenTheJob) {
   EXPECT_EQ(jobs[0].given, (std::set<std::string>{"prompt", "steps", "cfg_scale", "fps", "frames"}));
 }
 
+// What contradicts a key nearer to the job yields to it; what leaves things to the model contradicts nothing.
+TEST(Batch, SigmasStepsAndShiftTheNearestWins) {
+  auto given = [](const std::string& text) { return good(text).at(0).given; };
+  using Set = std::set<std::string>;
+  EXPECT_EQ(given("[defaults]\nprompt='a'\nsteps=20\nflow_shift=3\n[[job]]\nsigmas='1,0.5'\n"), (Set{"prompt", "sigmas"}));
+  EXPECT_EQ(given("[defaults]\nprompt='a'\nsigmas='1,0.5'\n[[job]]\nsteps=20\n"), (Set{"prompt", "steps"}));
+  EXPECT_EQ(given("[defaults]\nprompt='a'\nsigmas='1,0.5'\n[[job]]\nflow_shift=3\n"), (Set{"prompt", "flow_shift"}));
+  EXPECT_EQ(given("[defaults]\nprompt='a'\nsteps=20\n[[job]]\nsigmas=''\nflow_shift=0\n"), (Set{"prompt", "steps", "sigmas", "flow_shift"}));
+  EXPECT_EQ(given("[defaults]\nprompt='a'\nsigmas=''\n[[job]]\nsteps=4\n"), (Set{"prompt", "steps", "sigmas"}));
+  EXPECT_EQ(given("[[job]]\nprompt='a'\nsteps=3\nsigmas='1,0.5'\n"), (Set{"prompt", "steps", "sigmas"}));
+  JobSpec flags;
+  flags.steps = 9;
+  std::vector<BatchJob> jobs;
+  ASSERT_EQ(read("[defaults]\nprompt='a'\nsigmas='1,0.5'\n[[job]]\n[[job]]\nsigmas='0.9'\n", jobs, false, flags, {"steps"}), "");
+  EXPECT_EQ(jobs[0].given, (Set{"prompt", "steps"}));
+  EXPECT_EQ(jobs[1].given, (Set{"prompt", "sigmas"}));
+  EXPECT_EQ(good("prompt,sigmas\na,\"1,0.5\"\n", true)[0].spec.sigmas, (std::vector<double>{1, 0.5}));
+  EXPECT_EQ(good("[[job]]\nprompt='a'\nsigmas=['1,0.5', '1']\noutput='{sigmas}.mp4'\n")[1].spec.output, "out/1.mp4");
+}
+
 TEST(Batch, Csv) {
   auto jobs = good("prompt,seed,output\r\n\"a \"\"red\"\" ball, rising\",3,\r\n\nb,,x.mp4\n", true);
   ASSERT_EQ(jobs.size(), 2u);

@@ -24,6 +24,8 @@ inline constexpr BadValue kBadValues[] = {
     {"cfg_scale", "nan", "nan"}, {"cfg_scale", "inf", "inf"}, {"cfg_scale", "-1", "-1"}, {"cfg_scale", "101", "101"},
     {"cfg_scale", "'4'", nullptr}, {"flow_shift", "nan", "nan"}, {"flow_shift", "-1", "-1"}, {"sampler", "'heun'", "heun"},
     {"sampler", "''", nullptr}, {"seed", "1.5", "1.5"}, {"seed", "'x'", "x"}, {"seed", "99999999999999999999", "99999999999999999999"},
+    {"sigmas", "'1,x'", nullptr}, {"sigmas", "'0.5 1'", "0.5 1"}, {"sigmas", "1", nullptr}, {"sigmas", "'2'", "2"}, {"sigmas", "'nan'", "nan"},
+    {"sigmas", "'-1'", "-1"}, {"sigmas", "'1,0.5,0.5'", "\"1,0.5,0.5\""}, {"sigmas", "'1,0'", "\"1,0\""}, {"sigmas", "'1,,0.5'", "\"1,,0.5\""},
     {"rng", "'mt'", "mt"}, {"precision", "'f64'", "f64"}, {"device", "'tpu'", "tpu"}, {"vae_tiling", "'off'", "off"},
     {"min_recall", "2", "2"}, {"min_recall", "nan", "nan"}, {"min_psnr", "-1", "-1"}, {"crf", "64", "64"}, {"crf", "-2", "-2"},
     {"threads", "-1", "-1"}, {"threads", "100000", "100000"}, {"max_memory", "nan", "nan"}, {"max_memory", "-1", "-1"},

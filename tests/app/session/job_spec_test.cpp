@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -90,12 +91,62 @@ INSTANTIATE_TEST_SUITE_P(
                       BadField{"steps", "0"}, BadField{"steps", "1001"}, BadField{"fps", "0"}, BadField{"fps", "nan"},
                       BadField{"fps", "inf"}, BadField{"fps", "1e999"}, BadField{"cfg_scale", "nan"}, BadField{"cfg_scale", "-1"},
                       BadField{"cfg_scale", "-inf"}, BadField{"flow_shift", "nan"}, BadField{"sampler", "heun"},
+                      BadField{"sigmas", "x"}, BadField{"sigmas", "1,"}, BadField{"sigmas", ",1"}, BadField{"sigmas", "1 0.5"},
+                      BadField{"sigmas", "1.1"}, BadField{"sigmas", "1,0.5,0.5"}, BadField{"sigmas", "0.5,1"},
+                      BadField{"sigmas", "1,0"}, BadField{"sigmas", "1,0,0.5"}, BadField{"sigmas", "-1"}, BadField{"sigmas", "nan"},
+                      BadField{"sigmas", "inf"}, BadField{"sigmas", "1,nan"}, BadField{"sigmas", "1e999"},
                       BadField{"rng", "mersenne"}, BadField{"precision", "f16"}, BadField{"device", "tpu"},
                       BadField{"threads", "-1"}, BadField{"max_memory", "-2"}, BadField{"crf", "64"},
                       BadField{"min_recall", "1.5"}, BadField{"seed", "0x12"}, BadField{"seed", "1.5"},
                       BadField{"prompt", "caf\xe9"}, BadField{"prompt", std::string("a\0b", 3)},
                       BadField{"negative_prompt", "\xff"}, BadField{"overwrite", "maybe"}, BadField{"checkpoint_every", "-3"}),
     [](const auto& i) { return i.param.field + "_" + std::to_string(i.index); });
+
+void set(JobSpec& s, const char* field, const char* text) { EXPECT_EQ(set_field(s, *find_field(field), std::string_view(text)), ""); }
+
+TEST(JobSpec, SigmasAreAListInAText) {
+  JobSpec s;
+  set(s, "sigmas", " 1, 0.90 ,.75,0.5");
+  EXPECT_EQ(s.sigmas, (std::vector<double>{1, 0.9, 0.75, 0.5}));
+  EXPECT_EQ(validate(s), "");
+  EXPECT_EQ(field_value(s, *find_field("sigmas")), "1,0.9,0.75,0.5");
+  JobSpec twin;
+  set(twin, "sigmas", "1.0,0.9,0.75,0.5");
+  EXPECT_EQ(settings_hash(s), settings_hash(twin));
+  set(s, "sigmas", " ");
+  EXPECT_TRUE(s.sigmas.empty());
+  s.sigmas.assign(1001, 0.5);
+  EXPECT_THAT(validate(s), HasSubstr("1001 values"));
+}
+
+TEST(JobSpec, SigmasSayHowManyStepsThereAre) {
+  JobSpec s;
+  EXPECT_EQ(settle_sigmas(s, {}), "");
+  EXPECT_EQ(s.steps, 20);
+  set(s, "sigmas", "1,0.9,0.75,0.5");
+  s.flow_shift = 5;
+  EXPECT_EQ(settle_sigmas(s, {}), "");
+  EXPECT_EQ(s.steps, 4);
+  EXPECT_EQ(s.flow_shift, 0);
+  EXPECT_EQ(settle_sigmas(s, {"steps", "flow_shift"}), "");
+  s.steps = 5;
+  EXPECT_THAT(settle_sigmas(s, {"steps"}), StartsWith("steps: 5, but sigmas lists 4"));
+  std::vector<std::string> notes;
+  EXPECT_THAT(normalise(s, notes), StartsWith("steps: 5"));
+  s.steps = 4, s.flow_shift = 3;
+  EXPECT_THAT(settle_sigmas(s, {"flow_shift"}), StartsWith("flow_shift: 3"));
+}
+
+// A hash from before the field existed: sigmas that nobody gave are not in the settings.
+TEST(JobSpec, SigmasNobodyGaveAreNotStored) {
+  JobSpec s;
+  EXPECT_FALSE(settings_json(s).contains("sigmas"));
+  EXPECT_EQ(settings_json(s).size(), size_t(std::count_if(job_fields().begin(), job_fields().end(), [](const Field& f) {
+              return f.role != FieldRole::run && f.name != "sigmas";
+            })));
+  s.sigmas = {1, 0.5};
+  EXPECT_EQ(settings_json(s)["sigmas"], "1,0.5");
+}
 
 TEST(JobSpec, WrongChoiceNamesTheNearestOne) {
   JobSpec s;
@@ -140,6 +191,8 @@ TEST(JobSpec, HashChangesWithPixelsOnly) {
             c.*m = !(c.*m);
           } else if constexpr (std::is_same_v<T, Size>) {
             (c.*m).width += 16;
+          } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+            (c.*m).push_back(0.5);
           } else {
             c.*m += 1;
           }
