@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/core/status.h"
+#include "model/config/variant.h"
 
 namespace zt {
 
@@ -48,9 +50,11 @@ struct SchedulerConfig {
   int64_t train_timesteps = 1000;
 };
 
-// What a model folder holds; paths are absolute or relative to the current folder as given.
+// What a model folder holds; paths are absolute or relative to the current folder as given. A variant has the parts and configs
+// of its base.
 struct ModelFolder {
   std::string root;
+  std::optional<Variant> variant;
   std::string transformer, vae, text_encoder, tokenizer;  // folders
   TransformerConfig transformer_config;
   VaeConfig vae_config;
@@ -65,7 +69,8 @@ Result<TextConfig> read_text_config(const std::string& file);
 Result<SchedulerConfig> read_scheduler_config(const std::string& file);
 
 // Reads model_index.json and every config, checks that the parts fit together (text_dim = d_model, channels = z_dim,
-// patch 1x2x2, rms_norm_across_heads, head_dim even and >= 6). Every refusal is kBadModel and names file and key.
+// patch 1x2x2, rms_norm_across_heads, head_dim even and >= 6). A folder with variant.json is a variant and its base is read.
+// Every refusal is kBadModel and names file and key.
 Result<ModelFolder> open_model_folder(const std::string& root);
 
 }  // namespace zt

@@ -1,5 +1,6 @@
 #include "model/config/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/io/text_file.h"
@@ -57,6 +58,13 @@ const nlohmann::json* ConfigReader::find(std::string_view key) const {
 
 void ConfigReader::refuse(std::string_view key, std::string_view why) {
   if (status_.ok()) status_ = bad_model("{}: {} {}", file_, key, why);
+}
+
+void ConfigReader::only(std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : json_.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return refuse(quotable(key), fmt::format("is no key here; known are {}", fmt::join(known, ", ")));
+  }
 }
 
 int64_t ConfigReader::integer(std::string_view key, int64_t fallback, int64_t low, int64_t high) {
@@ -147,19 +155,28 @@ std::vector<bool> ConfigReader::booleans(std::string_view key, std::vector<bool>
   return out;
 }
 
-std::vector<float> ConfigReader::reals(std::string_view key, std::vector<float> fallback, size_t max_count) {
+template <class T>
+std::vector<T> ConfigReader::finite(std::string_view key, std::vector<T> fallback, size_t max_count) {
   if (!present(key)) return fallback;
   const nlohmann::json* v = array(key, max_count);
   if (!v) return fallback;
-  std::vector<float> out;
+  std::vector<T> out;
   for (const nlohmann::json& e : *v) {
-    if (!e.is_number() || !std::isfinite(e.get<float>())) {
+    if (!e.is_number() || !std::isfinite(e.get<T>())) {
       refuse(key, "has an entry that is not a finite number");
       return fallback;
     }
-    out.push_back(e.get<float>());
+    out.push_back(e.get<T>());
   }
   return out;
+}
+
+std::vector<float> ConfigReader::reals(std::string_view key, std::vector<float> fallback, size_t max_count) {
+  return finite(key, std::move(fallback), max_count);
+}
+
+std::vector<double> ConfigReader::doubles(std::string_view key, std::vector<double> fallback, size_t max_count) {
+  return finite(key, std::move(fallback), max_count);
 }
 
 void ConfigReader::must_be_unset(std::string_view key, std::string_view what) {

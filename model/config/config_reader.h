@@ -21,6 +21,8 @@ class ConfigReader {
   // Set and not null.
   bool has(std::string_view key) const { return find(key) != nullptr; }
   void refuse(std::string_view key, std::string_view why);
+  // Refuses a key that is none of these.
+  void only(std::initializer_list<std::string_view> known);
 
   // Absent keys give the default; null, wrong types and values outside [low, high] are refused.
   int64_t integer(std::string_view key, int64_t fallback, int64_t low, int64_t high);
@@ -29,6 +31,7 @@ class ConfigReader {
   std::string text(std::string_view key, std::string_view fallback);
   std::vector<int64_t> integers(std::string_view key, std::vector<int64_t> fallback, size_t max_count, int64_t low, int64_t high);
   std::vector<bool> booleans(std::string_view key, std::vector<bool> fallback, size_t max_count);
+  std::vector<double> doubles(std::string_view key, std::vector<double> fallback, size_t max_count);
   std::vector<float> reals(std::string_view key, std::vector<float> fallback, size_t max_count);
 
   // Features that are not implemented: refused unless absent, null, false, zero, or empty.
@@ -40,6 +43,8 @@ class ConfigReader {
 
  private:
   const nlohmann::json* array(std::string_view key, size_t max_count);
+  template <class T>
+  std::vector<T> finite(std::string_view key, std::vector<T> fallback, size_t max_count);
   bool present(std::string_view key) const { return json_.contains(key); }
 
   std::string file_;

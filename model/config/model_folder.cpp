@@ -41,6 +41,14 @@ Result<std::string> part_folder(ConfigReader& r, const std::string& root, std::s
 
 Result<ModelFolder> open_model_folder(const std::string& root) {
   if (!is_folder(root)) return bad_model("{}: no such model folder", root);
+  if (is_variant(root)) {
+    ZT_ASSIGN_OR_RETURN(Variant v, read_variant(root));
+    if (!is_file(v.delta)) return bad_model("{}: delta: {} is not there or not a regular file", v.file, v.delta);
+    auto base = open_model_folder(v.base);  // no variant, so this ends here
+    if (!base.ok()) return base.status().in(v.file + ": base");
+    base->root = root, base->variant = std::move(v);
+    return base;
+  }
   ZT_ASSIGN_OR_RETURN(ConfigReader r, ConfigReader::open(root + "/model_index.json"));
   r.one_of("_class_name", "", {"WanPipeline"});
   r.must_be_unset("transformer_2", "models with two experts (Wan2.2 A14B) are not supported");

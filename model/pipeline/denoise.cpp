@@ -156,10 +156,16 @@ class Denoiser {
 
 }  // namespace
 
+Result<Schedule> schedule_of(const ModelFolder& model, const DenoiseRequest& r) {
+  const SchedulerConfig& s = model.scheduler;
+  if (r.sigmas.empty()) return make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps);
+  if (int64_t(r.sigmas.size()) != r.steps) return invalid("{} sigmas for {} steps", r.sigmas.size(), r.steps);
+  return make_schedule(r.sampler, r.sigmas, s.train_timesteps);
+}
+
 Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx) {
   ZT_ASSIGN_OR_RETURN(Shape shape, latent_shape(model_, clip));
-  const SchedulerConfig& s = model_.scheduler;
-  ZT_ASSIGN_OR_RETURN(Schedule schedule, make_schedule(r.sampler, r.steps, r.flow_shift.value_or(s.flow_shift), s.train_timesteps));
+  ZT_ASSIGN_OR_RETURN(Schedule schedule, schedule_of(model_, r));
   if (!r.init_latents || r.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(r.rng, shape.count()));
   if (r.resume && r.resume->step == r.steps && r.resume->latents.shape == shape) {  // nothing is left to do
     ZT_ASSIGN_OR_RETURN(Tensor done, host_arena(ctx).make(DType::f32, shape));

@@ -33,6 +33,9 @@ Result<std::unique_ptr<TextToVideo>> TextToVideo::open(const std::string& root, 
   std::unique_ptr<TextToVideo> p(new TextToVideo());
   ZT_ASSIGN_OR_RETURN(p->model_, open_model_folder(root));
   p->compute_ = compute;
+  if (const auto& v = p->model_.variant) {
+    ZT_ASSIGN_OR_RETURN(p->delta_, LowRank::open(v->delta, v->rank, v->alpha));
+  }
   ZT_ASSIGN_OR_RETURN(p->tokenizer_, Tokenizer::open(p->model_.tokenizer));
   if (p->tokenizer_->vocab_size() > p->model_.text_config.vocab) {
     return bad_model("{}: the tokenizer has {} pieces, the text encoder's table only {} rows", p->model_.tokenizer,
@@ -65,6 +68,18 @@ Result<WeightStore> TextToVideo::open_checked(const std::string& path) {
   return store;
 }
 
+Result<WeightStore> TextToVideo::open_transformer(int threads) const {
+  ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(model_.transformer));
+  store.rename_original_transformer();
+  if (delta_) ZT_RETURN_IF_ERROR(store.overlay(delta_, threads));
+  return store;
+}
+
+Status TextToVideo::check_transformer_values(const WeightStore& store) {
+  ZT_RETURN_IF_ERROR(check_values(model_.transformer, store));
+  return delta_ ? check_values(delta_->file().where(), delta_->file()) : ok_status();
+}
+
 Status TextToVideo::load_text(const ExecContext& ctx) {
   if (text_) return {};
   if (!keep_all()) release_transformer(), release_decoder();
@@ -76,7 +91,9 @@ Status TextToVideo::load_text(const ExecContext& ctx) {
 Status TextToVideo::load_transformer(const ExecContext& ctx) {
   if (transformer_) return {};
   if (!keep_all()) release_text(), release_decoder();
-  ZT_ASSIGN_OR_RETURN(WeightStore store, open_checked(model_.transformer));
+  ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads));
+  ZT_RETURN_IF_ERROR(check_transformer_values(store));
+  if (delta_ && ctx.warn) ctx.warn(fmt::format("variant {}: {}, every key of the delta used", model_.variant->name, delta_->summary()));
   ZT_ASSIGN_OR_RETURN(transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx));
   return {};
 }

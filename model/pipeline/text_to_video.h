@@ -14,6 +14,7 @@
 #include "model/config/config.h"
 #include "model/dit/attend.h"
 #include "model/dit/transformer.h"
+#include "model/io/low_rank.h"
 #include "model/pipeline/denoise_state.h"
 #include "model/sampling/sampler.h"
 #include "model/text/text_encoder.h"
@@ -46,6 +47,7 @@ struct DenoiseRequest {
   double guidance = 4.0;               // classifier-free guidance scale; <= 1 skips the second pass
   SamplerKind sampler = SamplerKind::unipc;
   std::optional<double> flow_shift;    // default: the model's scheduler config
+  std::vector<double> sigmas;          // of each step (make_schedule), instead of what sampler and flow_shift give; or empty
   Rng rng = Rng::philox;
   uint64_t seed = 42;
   TensorView init_latents;             // [C, T, H, W] f32 noise instead of the generator's, or empty
@@ -53,6 +55,9 @@ struct DenoiseRequest {
   std::vector<AttentionHook*> hooks;
   const DenoiseState* resume = nullptr;  // go on from here; what does not fit is said and the job starts from the beginning
 };
+
+// The noise levels a request asks for; kInvalid when there are none such.
+Result<Schedule> schedule_of(const ModelFolder& model, const DenoiseRequest& request);
 
 // What happened in one step; the views are valid during the call only.
 struct StepInfo {
@@ -76,6 +81,8 @@ class TextToVideo {
   static Result<std::unique_ptr<TextToVideo>> open(const std::string& root, DType compute);
 
   const ModelFolder& model() const { return model_; }
+  // Of a variant; null for other models.
+  const LowRank* delta() const { return delta_.get(); }
   DType compute() const { return compute_; }
 
   // text_rows: longest of the two prompts in tokens; use model().max_text_tokens when not known yet. tiled: decoding in
@@ -113,11 +120,16 @@ class TextToVideo {
 
  private:
   TextToVideo() = default;
+  // The transformer's weights, under a variant's delta.
+  Result<WeightStore> open_transformer(int threads) const;
+  Status check_transformer_values(const WeightStore& store);
   // Reads the values of the weights at `path`, unless that was done before: once a model, not once a job and stage.
   Status check_values(const std::string& path, const WeightStore& store);
   Result<WeightStore> open_checked(const std::string& path);
   std::set<std::string> finite_;  // paths whose values are known to be finite
   ModelFolder model_;
+  std::shared_ptr<const LowRank> delta_;
+  mutable std::optional<bool> projection_;  // once it is known
   DType compute_ = DType::f32;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<TextEncoder> text_;
