@@ -77,7 +77,8 @@ Status write_checkpoint(const std::string& path, const CheckpointKey& key, const
   };
   add_bytes(kPolicy, state.policy), add_bytes(kReport, report);
   Metadata metadata = {{"format", std::string(kFormat)}, {"settings_hash", key.settings_hash},     {"attention", key.attention},
-                       {"noise", state.noise},           {"step", std::to_string(state.step)}, {"steps", std::to_string(state.steps)}};
+                       {"noise", state.noise},           {"step", std::to_string(state.step)}, {"steps", std::to_string(state.steps)},
+                       {"model_hash", key.model_hash}};
   metadata["checksum"] = checksum(metadata, tensors);
   std::vector<NamedTensor> list;
   for (const auto& [name, view] : tensors) list.push_back({name, view});
@@ -106,9 +107,10 @@ Result<Checkpoint> read_checkpoint(const std::string& path, const CheckpointKey&
   // What it is and whose comes first: the rest has a meaning only for this job.
   ZT_RETURN_IF_ERROR(expect(m, "format", kFormat, "is not that of a checkpoint of this program"));
   ZT_RETURN_IF_ERROR(expect(m, "settings_hash", key.settings_hash, "it belongs to a job with other settings"));
+  ZT_RETURN_IF_ERROR(expect(m, "model_hash", key.model_hash, "the model's weights are others now"));
   ZT_RETURN_IF_ERROR(expect(m, "attention", key.attention, "the files of the attention spec have changed"));
   for (const auto& [name, value] : m) {
-    constexpr std::string_view kKnown[] = {"format", "settings_hash", "attention", "step", "steps", "noise", "checksum"};
+    constexpr std::string_view kKnown[] = {"format", "settings_hash", "model_hash", "attention", "step", "steps", "noise", "checksum"};
     if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
       return invalid("metadata: unknown key {}", json_quoted(name.substr(0, 40)));
   }
@@ -157,7 +159,7 @@ Result<JobCheckpoint> JobCheckpoint::open(const PreparedJob& job, const std::fun
   JobCheckpoint c;
   c.path_ = checkpoint_path(job.spec.output), c.note_ = note, c.faults_ = job.faults;
   ZT_ASSIGN_OR_RETURN(std::string attention, spec_hash(job.spec.attn));
-  c.key_ = {settings_hash(job.spec), attention, job.spec.steps};
+  c.key_ = {settings_hash(job.spec), attention, job.spec.steps, job.origin.model_hash};
   if (!job.spec.resume || access(c.path_.c_str(), F_OK) != 0) return c;
   auto found = read_checkpoint(c.path_, c.key_);
   if (!found.ok()) {

@@ -2,8 +2,8 @@
 // by --resume, removed when the job is done. One form for all of it; after the last step it holds the finished latents.
 //
 //   .<stem>.checkpoint: safetensors; tensors `latents`, `solver.*`, `policy` and `report` (u8, only where there is one); metadata `format`,
-//   `settings_hash`, `attention` (hash of the attention spec and the files it names), `step`, `steps`, `noise`, `checksum` (SHA-256
-//   of all the rest).
+//   `settings_hash`, `model_hash` (fingerprint.h), `attention` (hash of the attention spec and the files it names), `step`, `steps`,
+//   `noise`, `checksum` (SHA-256 of all the rest).
 //
 // Read as hostile input: sizes before anything is allocated, then every field by name.
 #pragma once
@@ -23,6 +23,7 @@ std::string checkpoint_path(const std::string& output);
 struct CheckpointKey {
   std::string settings_hash, attention;
   int64_t steps = 0;
+  std::string model_hash = {};
 };
 
 struct Checkpoint {

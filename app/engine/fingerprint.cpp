@@ -47,7 +47,12 @@ std::string model_fingerprint(const std::string& root) {
   auto model = open_model_folder(root);
   if (!model.ok()) return {};
   Mixer mixer;
-  for (const std::string& part : {model->transformer, model->vae, model->text_encoder}) {
+  std::vector<std::string> parts = {model->transformer, model->vae, model->text_encoder};
+  if (const auto& v = model->variant) {
+    mixer.add(fmt::format("{} {}", v->rank, v->alpha));
+    parts.push_back(v->delta);
+  }
+  for (const std::string& part : parts) {
     std::error_code error;
     std::vector<fs::path> files;
     if (fs::is_directory(part, error)) {

@@ -7,7 +7,8 @@
 
 namespace zt {
 
-// Over names, sizes and bytes of every weight file: all of a file's bytes up to 64 MiB, blocks spread evenly over larger ones.
+// Over names, sizes and bytes of every weight file, a variant's delta and its scale among them: all of a file's bytes up to 64 MiB,
+// blocks spread evenly over larger ones.
 // Empty when the model cannot be read; whoever opens it says why.
 std::string model_fingerprint(const std::string& root);
 

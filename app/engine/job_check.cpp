@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/engine/places.h"
 #include "app/media/output_file.h"
 #include "app/session/job_text.h"
+#include "app/session/text.h"
 #include "model/policy/policy.h"
 
 namespace zt {
@@ -81,13 +83,14 @@ std::string default_output(const JobSpec& s, JobKind kind) {
 }  // namespace
 
 Result<std::string> model_root(const std::string& model, const JobPlaces& places) {
-  if (model == JobSpec().model) {
-    if (places.assets.empty())
-      return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
-    return places.assets + "/" + model;
-  }
+  if (model == JobSpec().model && places.assets.empty())
+    return bad_model("model: the embedded model was not found beside the program; set ZOETROPE_ASSETS to the assets folder");
+  if (std::string folder = embedded_folder(model, places); !folder.empty()) return folder;
   struct stat st;
-  if (stat(model.c_str(), &st) != 0) return bad_model("model: {} does not exist", model);
+  if (stat(model.c_str(), &st) != 0) {
+    std::string nearest = model.find('/') == std::string::npos ? closest_name(model, embedded_models(places)) : "";
+    return bad_model("model: {} does not exist{}", model, nearest.empty() ? "" : "; did you mean " + nearest + "?");
+  }
   if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) return bad_model("model: {} is neither a folder nor a regular file", model);
   return model;
 }

@@ -41,7 +41,7 @@ struct PreparedJob {
 
 // The part that looks at no file but a plan file: ranges, method, precision, device.
 Result<PreparedJob> settle_job(const JobSpec& spec, Isa isa, std::vector<std::string>& notes);
-// Folder or file of a model as a job names it; kBadModel when there is none.
+// Folder or file of a model as a job names it: an embedded one's name, which wins, or a path; kBadModel when there is none.
 Result<std::string> model_root(const std::string& model, const JobPlaces& places);
 
 // kInvalid or kBadModel with one line; `notes` receives what was changed.

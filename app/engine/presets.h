@@ -1,4 +1,5 @@
-// Which preset a model has: by its name for the embedded one, by the shape of its transformer for others.
+// Which preset a model has: the embedded one its own, others by the shape of their transformer; a variant has its base's with its
+// own defaults over it.
 #pragma once
 
 #include <optional>
@@ -12,10 +13,12 @@
 namespace zt {
 
 // The preset of spec.model, or nothing (an unknown model, a damaged one: whoever opens it says so). Files that are not
-// valid presets are kFailed: they came with the program.
+// valid presets are kFailed: they came with the program. A variant whose default method does not exist is kBadModel.
 Result<std::optional<Preset>> find_preset(const std::string& model, const JobPlaces& places);
 
-// Gives the fields that nobody set (`given` are names of the fields that somebody did) the preset's values.
+// Gives the fields that nobody set (`given` are names of the fields that somebody did) the preset's values, and settles noise
+// levels (settle_sigmas): those of a preset yield to other steps or a flow shift that somebody set. kInvalid when what was set
+// disagrees.
 Status apply_preset(JobSpec& spec, const std::set<std::string>& given, const JobPlaces& places);
 
 }  // namespace zt

@@ -27,6 +27,16 @@ struct Plan {
 
 ClipShape clip_shape(const JobSpec& s) { return {s.size.width, s.size.height, s.frames}; }
 
+// The sampling that the settings ask for.
+DenoiseRequest sampling_request(const PreparedJob& job) {
+  const JobSpec& s = job.spec;
+  DenoiseRequest r;
+  r.steps = s.steps, r.guidance = s.cfg_scale, r.sampler = job.sampler, r.rng = job.rng, r.seed = uint64_t(s.seed);
+  r.sigmas = s.sigmas, r.attention = job.attention;
+  if (s.flow_shift > 0) r.flow_shift = s.flow_shift;
+  return r;
+}
+
 // Parts up to this size have their values looked at before the first step; larger ones when they are loaded, which for
 // the transformer and the text encoder is before the first step, too.
 constexpr size_t kVerifiedAhead = size_t(1) << 30;
@@ -41,8 +51,7 @@ Status plan_render(ModelHost& host, Plan& p, std::span<AttentionHook* const> hoo
   ZT_ASSIGN_OR_RETURN(std::optional<Preset> preset, find_preset(s.model, host.places()));
   std::string warning = preset ? outside_training(*preset, s) : "";
   if (!warning.empty()) control.note(warning);
-  double shift = s.flow_shift > 0 ? s.flow_shift : model.scheduler.flow_shift;
-  ZT_RETURN_IF_ERROR(make_schedule(p.job.sampler, s.steps, shift, model.scheduler.train_timesteps).status());
+  ZT_RETURN_IF_ERROR(schedule_of(model, sampling_request(p.job)).status());
   if (s.init_latents.empty() || p.job.sampler == SamplerKind::lcm) ZT_RETURN_IF_ERROR(Noise::check(p.job.rng, p.latent.count()));
   p.guided = s.cfg_scale > 1;
   auto cut = [&](const TokenIds& ids, const char* field) {
@@ -160,7 +169,7 @@ class RenderRunner final : public StageRunner {
       for (std::string& line : explain_choices(model, p.latent, p.job.compute, ctx)) control.note("explain: " + line);
     }
 
-    DenoiseRequest request;
+    DenoiseRequest request = sampling_request(p.job);
     Tensor init, embeds, negative;
     if (!s.init_latents.empty()) {
       ZT_ASSIGN_OR_RETURN(init, read_tensor("init_latents", s.init_latents, "latents", 4, ctx));
@@ -188,9 +197,6 @@ class RenderRunner final : public StageRunner {
     clock.enter(JobState::denoising, s.steps);
     ReportLog log = log_so_far(s, checkpoint, control);
     std::vector<AttentionRecord>& records = log.records;
-    request.steps = s.steps, request.guidance = s.cfg_scale, request.sampler = p.job.sampler, request.rng = p.job.rng;
-    request.seed = uint64_t(s.seed), request.attention = p.job.attention;
-    if (s.flow_shift > 0) request.flow_shift = s.flow_shift;
     request.hooks = options_.hooks;
     RecallMeter meter;
     if (measured(p.job) || control.attention) request.hooks.push_back(&meter);

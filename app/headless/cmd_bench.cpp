@@ -55,7 +55,7 @@ Result<bench::Report> run_bench(const BenchOptions& o, const ExecContext& ctx, D
   ClipShape clip;
   if (!o.size.empty()) ZT_RETURN_IF_ERROR(read_size(o.size, clip.width, clip.height));
   if (o.frames > 0) clip.frames = o.frames;
-  std::string model = o.model.empty() ? find_places().assets + "/mini" : o.model;
+  ZT_ASSIGN_OR_RETURN(std::string model, model_root(o.model.empty() ? JobSpec().model : o.model, find_places()));
   return bench::bench_whole(model, clip, o.steps, ctx, type, rounds);
 }
 

@@ -132,8 +132,10 @@ int run(Options& o) {
     if (Status s = scratch.make(); !s.ok()) return print_status(s);
     auto host = make_host();
     if (!host.ok()) return print_status(host.status());
+    std::set<std::string> given = o.job->given;
+    if (!o.attn.empty()) given.insert("attn");
     for (auto [side, name] : {std::pair{&a, "a"}, std::pair{&b, "b"}}) {
-      if (Status s = apply_preset(side->spec, o.job->given, (*host)->places()); !s.ok()) return print_status(s);
+      if (Status s = apply_preset(side->spec, given, (*host)->places()); !s.ok()) return print_status(s);
       if (int code = render(*side, name, o, scratch, *host); code != 0) return code;
     }
   }

@@ -25,7 +25,7 @@ using nlohmann::json;
 
 constexpr int64_t kCount = 16 * 2 * 4 * 4;
 const Shape kShape{16, 2, 4, 4};
-const CheckpointKey kKey{std::string(64, 'a'), std::string(64, 'b'), 20};
+const CheckpointKey kKey{std::string(64, 'a'), std::string(64, 'b'), 20, std::string(16, 'c')};
 
 class CheckpointFile : public ::testing::Test {
  protected:
@@ -83,7 +83,8 @@ std::string floats(int64_t n, float v = 0.5f) {
 Parts good_parts() {
   Parts p;
   p.metadata = {{"format", "zoetrope-checkpoint 1"}, {"settings_hash", kKey.settings_hash}, {"attention", kKey.attention},
-                {"step", "7"},                       {"steps", "20"},                       {"noise", "philox 42 1"}};
+                {"step", "7"},                       {"steps", "20"},                       {"noise", "philox 42 1"},
+                {"model_hash", kKey.model_hash}};
   for (const char* name : {"latents", "solver.x0_even", "solver.x0_odd"}) p.entries.push_back({name, "F32", {16, 2, 4, 4}, floats(kCount)});
   p.entries.push_back({"policy", "U8", {10}, "remembered"});
   return p;
@@ -155,6 +156,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Bad{"NoFormat", "format", drop("format")}, Bad{"OtherFormat", "format", set("format", "zoetrope-checkpoint 2")},
         Bad{"NoHash", "settings_hash", drop("settings_hash")}, Bad{"OtherHash", "settings_hash", set("settings_hash", "c")},
+        Bad{"NoModel", "model_hash", drop("model_hash")}, Bad{"OtherModel", "model_hash", set("model_hash", "c")},
         Bad{"NoAttention", "attention", drop("attention")}, Bad{"OtherAttention", "attention", set("attention", "c")},
         Bad{"NoStep", "step", drop("step")}, Bad{"StepZero", "step", set("step", "0")},
         Bad{"StepNegative", "step", set("step", "-1")}, Bad{"StepBeyond", "step", set("step", "21")},
