@@ -7,8 +7,18 @@
 #include "app/media/av.h"
 #include "app/media/clip_format.h"
 #include "model/config/config.h"
+#include "model/io/low_rank.h"
 
 namespace zt {
+namespace {
+
+Status look_at_variant(const std::string& folder) {
+  ZT_ASSIGN_OR_RETURN(ModelFolder model, open_model_folder(folder));
+  ZT_CHECK(model.variant);
+  return LowRank::open(model.variant->delta, model.variant->rank, model.variant->alpha).status();
+}
+
+}  // namespace
 
 std::function<int()> setup_doctor(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
@@ -49,6 +59,12 @@ std::function<int()> setup_doctor(CLI::App& app) {
     }
     out["ffmpeg"] = ffmpeg_versions(), out["codecs"] = codecs;
     out["assets"] = places.assets, out["embedded_model"] = model.ok() ? "good" : model.message();
+    out["variants"] = nlohmann::ordered_json::array();
+    for (const std::string& name : embedded_models(places)) {
+      if (name == JobSpec().model) continue;
+      Status variant = look_at_variant(embedded_folder(name, places));
+      out["variants"].push_back(variant.ok() ? name : name + ": " + variant.message());
+    }
     out["implementations"] = (*machine)->implementations();
     std::string text;
     for (const auto& [key, value] : out.items()) {
@@ -57,7 +73,7 @@ std::function<int()> setup_doctor(CLI::App& app) {
         continue;
       }
       text += fmt::format("{:20} ", key);
-      bool lines = key == "implementations";
+      bool lines = key == "implementations" || key == "variants";
       for (const auto& v : value) text += v.get<std::string>() + (lines ? "\n" + std::string(21, ' ') : " ");
       text.erase(text.find_last_not_of(' ') + 1);
       if (!text.ends_with('\n')) text += "\n";
