@@ -264,7 +264,7 @@ int run_desktop(const DesktopOptions& options) {
   if (!desk_machine.ok()) return complain(2, desk_machine.status().message());
   JobPlaces places = find_places();
   ui::AppState state = ui::initial_state(method_infos(), kept, std::random_device()());
-  state.examples = example_prompts(places.assets);
+  state.examples = example_prompts(places.assets), state.embedded = embedded_models(places);
   state.state_folder = state_folder().empty() ? kept.output_folder : state_folder();
   if (!kept_problem.empty()) state.notice = {ui::Notice::Kind::warning, kept_problem + "; starting with defaults"};
   if (!options.screenshot.empty()) ui::show_sample(state);

@@ -37,7 +37,8 @@ void choice_row(const Context& c, const char* label, const char* field, const st
 }
 
 void examples(const Context& c) {
-  if (c.state.examples.empty() || c.state.form.spec.model != JobSpec().model) return;
+  const auto& embedded = c.state.embedded;
+  if (c.state.examples.empty() || std::find(embedded.begin(), embedded.end(), c.state.form.spec.model) == embedded.end()) return;
   ImGui::SameLine(0, em(0.5f));
   if (ImGui::ArrowButton("##examples", ImGuiDir_Down)) ImGui::OpenPopup("examples");
   tip("prompts that the embedded model draws well");
@@ -62,7 +63,7 @@ void prompts(const Context& c) {
 
 void model_row(const Context& c) {
   const JobSpec& s = c.state.form.spec;
-  row_label("Model", "a model folder or file; mini is the embedded one. A folder can also be dropped on the window");
+  row_label("Model", "a model folder, or the name of one that came with the program; a folder can also be dropped on the window");
   float recent = ImGui::GetFrameHeight();
   std::string text;
   if (text_box("##model", s.model, ImGui::GetContentRegionAvail().x - recent - em(0.3f), c.memo.drafts, text))
@@ -70,11 +71,15 @@ void model_row(const Context& c) {
   tip(s.model);
   ImGui::SameLine(0, em(0.3f));
   if (ImGui::ArrowButton("##recent", ImGuiDir_Down)) ImGui::OpenPopup("recent models");
-  tip("recent models");
+  tip("models that came with the program, and recent ones");
   if (!ImGui::BeginPopup("recent models")) return;
-  if (ImGui::Selectable("mini (embedded)", s.model == "mini")) c.act(SetField{"model", "mini"});
+  const auto& embedded = c.state.embedded;
+  for (const std::string& m : embedded) {
+    if (ImGui::Selectable((m + " (embedded)").c_str(), m == s.model)) c.act(SetField{"model", m});
+  }
   for (const std::string& m : c.state.recent_models) {
-    if (m != "mini" && ImGui::Selectable(m.c_str(), m == s.model)) c.act(SetField{"model", m});
+    bool listed = std::find(embedded.begin(), embedded.end(), m) != embedded.end();
+    if (!listed && ImGui::Selectable(m.c_str(), m == s.model)) c.act(SetField{"model", m});
   }
   ImGui::EndPopup();
 }
@@ -151,6 +156,7 @@ void advanced(const Context& c) {
   if (!open) return;
   field_row(c, "Frame rate", "fps", plain_number(s.fps));
   field_row(c, "Flow shift", "flow_shift", plain_number(s.flow_shift));
+  field_row(c, "Sigmas", "sigmas", field_value(s, *find_field("sigmas")).get<std::string>());
   choice_row(c, "Precision", "precision", s.precision);
   choice_row(c, "Device", "device", s.device);
   choice_row(c, "Noise", "rng", s.rng);

@@ -98,6 +98,7 @@ enum class Dialog : uint8_t { none, close, keys };
 struct AppState {
   std::vector<MethodInfo> methods;    // the registry's table; never changes
   std::vector<std::string> examples;  // prompts that the embedded model draws well; never changes
+  std::vector<std::string> embedded = {"mini"};  // models that came with the program; never changes
   Form form;
   Queue queue;
   Gallery gallery;

@@ -54,6 +54,13 @@ Effects set_field(AppState& state, const SetField& action) {
       say(state, Notice::Kind::info,
           std::to_string(asked) + " frames became " + std::to_string(next.frames) + ": clips have 4n + 1");
   }
+  // A list of noise levels has a step each and no shift: the newest choice wins.
+  if (action.field == "sigmas" && !next.sigmas.empty()) next.steps = int64_t(next.sigmas.size()), next.flow_shift = 0;
+  bool other_steps = action.field == "steps" && next.steps != int64_t(next.sigmas.size());
+  if (!next.sigmas.empty() && (other_steps || (action.field == "flow_shift" && next.flow_shift > 0))) {
+    next.sigmas.clear();
+    say(state, Notice::Kind::info, "the list of sigmas is gone: the sampler spaces the steps now");
+  }
   bool same_work = action.field == "prompt" || action.field == "negative_prompt" || action.field == "seed";
   bool new_model = next.model != spec.model;
   spec = std::move(next);
@@ -105,8 +112,11 @@ void take_defaults(AppState& state, const ModelDescribed& answer) {
   if (!answer.problem.empty()) return say(state, Notice::Kind::error, answer.problem);
   const JobSpec& d = answer.defaults;
   s.size = d.size, s.frames = d.frames, s.fps = d.fps, s.steps = d.steps, s.cfg_scale = d.cfg_scale;
-  s.flow_shift = d.flow_shift, s.negative_prompt = d.negative_prompt;
-  say(state, Notice::Kind::info, "model " + s.model + ": size, length and steps are its own defaults now");
+  s.flow_shift = d.flow_shift, s.negative_prompt = d.negative_prompt, s.sampler = d.sampler, s.sigmas = d.sigmas;
+  // A variant is trained for its method, and the next model is not.
+  state.form.method = parse_method(d.attn);
+  s.attn = method_spec(state.form.method, state.methods);
+  say(state, Notice::Kind::info, "model " + s.model + ": size, length, steps and attention are its own defaults now");
 }
 
 }  // namespace zt::ui

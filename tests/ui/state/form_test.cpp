@@ -151,6 +151,46 @@ TEST(Form, SettingsOfAClipComeBackWhole) {
   EXPECT_EQ(s.notice.kind, Notice::Kind::error);
 }
 
+TEST(Form, SigmasStepsAndShiftTheNewestWins) {
+  AppState s = fresh_state();
+  set(s, "flow_shift", "5");
+  set(s, "sigmas", "1,0.9,0.75,0.5");
+  EXPECT_EQ(s.form.spec.steps, 4);
+  EXPECT_EQ(s.form.spec.flow_shift, 0);
+  set(s, "steps", "4");
+  EXPECT_EQ(s.form.spec.sigmas.size(), 4u);
+  set(s, "steps", "8");
+  EXPECT_TRUE(s.form.spec.sigmas.empty());
+  EXPECT_EQ(s.form.spec.steps, 8);
+  EXPECT_THAT(s.notice.text, HasSubstr("sigmas"));
+  set(s, "sigmas", "1,0.5");
+  set(s, "flow_shift", "3");
+  EXPECT_TRUE(s.form.spec.sigmas.empty());
+  EXPECT_EQ(s.form.spec.steps, 2);
+}
+
+TEST(Form, AVariantBringsItsMethodAndTheNextModelItsOwn) {
+  AppState s = fresh_state();
+  set(s, "model", "mini-4step");
+  ModelDescribed answer;
+  answer.model = answer.defaults.model = "mini-4step";
+  answer.defaults.steps = 4, answer.defaults.sampler = "euler", answer.defaults.sigmas = {1, 0.9, 0.75, 0.5};
+  answer.defaults.cfg_scale = 1, answer.defaults.attn = "radial:block=64";
+  reduce(s, DeskAnswer(answer));
+  EXPECT_EQ(s.form.spec.sigmas.size(), 4u);
+  EXPECT_EQ(s.form.spec.sampler, "euler");
+  EXPECT_EQ(s.form.spec.attn, "radial:block=64");
+  EXPECT_EQ(s.form.method.name, "radial");
+  set(s, "model", "mini");
+  answer = {};
+  answer.model = "mini";
+  reduce(s, DeskAnswer(answer));
+  EXPECT_TRUE(s.form.spec.sigmas.empty());
+  EXPECT_EQ(s.form.spec.attn, "dense");
+  EXPECT_EQ(s.form.method.name, "dense");
+  EXPECT_EQ(s.form.spec.steps, 20);
+}
+
 TEST(Form, ADroppedFolderIsAModelAndBringsItsDefaults) {
   AppState s = fresh_state();
   auto asked = of_kind<DescribeModel>(reduce(s, Action(DropPaths{{"/models/wan"}})));
