@@ -1,6 +1,7 @@
 #include "model/io/low_rank.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "kernels/core/parallel.h"
@@ -11,8 +12,10 @@ namespace {
 
 constexpr std::string_view kPrefix = "transformer.", kA = ".lora_A.weight", kB = ".lora_B.weight";
 constexpr size_t kListed = 20;  // keys spelled out in a message
-// Rows and columns of the product that are summed in registers at a time.
-constexpr int64_t kRows = 4, kColumns = 16;
+// Rows and columns of the product that are summed in registers at a time. The columns are one vector, said as such: GCC leaves
+// the plain loops in memory, at a fifth of the speed.
+constexpr int64_t kRows = 4, kColumns = 4;
+using Columns = float __attribute__((vector_size(kColumns * sizeof(float))));
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -125,11 +128,11 @@ void LowRank::merge(const Pair& pair, const TensorView& weight, float* out, int 
     const int64_t height = std::min(kRows, rows - group * kRows);
     for (int64_t at = 0; at < columns; at += kColumns) {
       const float* right = a.data() + at * rank;
-      float sum[kRows][kColumns] = {};
+      Columns sum[kRows] = {};
       for (int64_t r = 0; r < rank; ++r) {
-        for (int64_t i = 0; i < kRows; ++i) {
-          for (int64_t j = 0; j < kColumns; ++j) sum[i][j] += left[i * rank + r] * right[r * kColumns + j];
-        }
+        Columns values;
+        std::memcpy(&values, right + r * kColumns, sizeof values);
+        for (int64_t i = 0; i < kRows; ++i) sum[i] += left[i * rank + r] * values;
       }
       const int64_t width = std::min(kColumns, columns - at);
       for (int64_t i = 0; i < height; ++i) {
