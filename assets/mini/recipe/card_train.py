@@ -29,16 +29,19 @@ LOW = ((64, 64, 17, (28, 44), 512, 1.0),)
 MAIN = ((128, 128, 33, None, 128, 1.0),)
 ALL = ((128, 128, 33, None, 128, 0.60), (96, 96, 17, None, 384, 0.05), (192, 128, 33, None, 80, 0.05), (192, 192, 49, None, 36, 0.10),
        (256, 256, 33, None, 28, 0.08), (256, 256, 81, None, 12, 0.12))
-# frames, size, scenes a step
+# share, then of crops: scenes a step, frames, size
 LAST = ((0.2, 24, 17, 64), (0.2, 8, 17, 96), (0.35, 4, 33, 128), (0.25, 2, 17, 256))
+# of a VAE that is trained already: mostly whole clips, whose fast motion is what it gets wrong
+FINE = ((0.1, "crops", 8, 17, 96), (0.15, "crops", 4, 33, 128), (0.45, "whole", 4, 33, 128), (0.3, "whole", 2, 17, 256))
 TINY = ((32, 32, 9, (10, 16), 4, 1.0),)                             # a trial without a card
-WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.5, mse=6.0, flicker=0.25, noise=0.05, decoder_only=False)
+WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.5, mse=6.0, log_mse=0.0, flicker=0.25, noise=0.05, decoder_only=False)
+FINE_WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.2, mse=15.0, log_mse=0.03, flicker=0.15, noise=0.02, decoder_only=False)
 
 
 class Stage:
     """Where a stage is in its seconds, and its log."""
 
-    LEAST = dict(vae=3e6, main=600)                                 # a second, after 30 s: less means something is wrong
+    LEAST = dict(vae=1e6, main=600)                                 # a second, after 30 s: less means something is wrong
 
     def __init__(self, name, seconds, log_every=5.0, demand=False):
         self.demand = self.LEAST.get(name) if demand else None
@@ -83,17 +86,21 @@ class Card:
 
     # --- VAE
     def vae_shapes(self, u, fresh):
-        return LAST if not fresh else IMAGES if u < 0.08 else EARLY if u < 0.25 else MIDDLE if u < 0.55 else LAST
+        return FINE if not fresh else IMAGES if u < 0.08 else EARLY if u < 0.25 else MIDDLE if u < 0.55 else LAST
 
     def train_vae(self, seconds, decoder_only=False):
         a, dev = self.a, self.dev
         fresh = not a.init_from and not decoder_only
-        if not decoder_only:
+        if not hasattr(self, "vae"):
             self.vae = load_vae(a.init_from) if a.init_from else V.build()
-            if seconds == 0:                                        # the transformer knows the latents by these
+            if seconds == 0 or decoder_only:                        # the transformer knows the latents by these
                 self.set_stats(self.vae.config.latents_mean, self.vae.config.latents_std)
+        if seconds == 0:
+            self.vae.to(dev).eval()
+            self.coder = copy.deepcopy(self.vae).to(HALF)
+            return
         vae = self.vae.to(dev) if dev != "cpu" else self.vae
-        w = copy.copy(WEIGHTS)
+        w = copy.copy(WEIGHTS if fresh else FINE_WEIGHTS)
         w.decoder_only = decoder_only
         for n, p in vae.named_parameters():
             p.requires_grad_(not decoder_only or n.startswith(("decoder", "post_quant")))
@@ -107,10 +114,11 @@ class Card:
                 sh.reset_optimiser()
                 inflated = True
             k = int(torch.multinomial(torch.tensor([r[0] for r in rows]), 1, generator=g))
-            n, frames, size = rows[k][1:] if not a.tiny else (2, 5, 32)
-            tag = ("crops", n, frames, size)
+            maker, n, frames, size = rows[k][-4:] if rows is FINE else ("crops",) + rows[k][1:]
+            n, frames, size = (2, 5, 32) if a.tiny else (n, frames, size)
+            tag = ("vae", maker, n, frames, size)
             if tag not in self.feed.kinds:
-                self.feed.ask(tag, "crops", 0, (n, frames, size), a.ahead)
+                self.feed.ask(tag, maker, 0, (n, frames, size) + ((size, None) if maker == "whole" else ()), a.ahead)
             x = compose(self.atlas, self.feed.get(tag, dev)).contiguous(memory_format=V.CL3)
             sh.zero_grad()
             loss, rec, mse, kl = loss_of(vae, x, w)
@@ -118,7 +126,7 @@ class Card:
             f = st.rate(60, 0.0) * (0.3 if inflated else 1.0)
             sh.step(a.vae_lr * f, a.vae_lr * f, min(0.997, (st.step + 1) / (st.step + 20)), wd=0.0)
             st.tick(x.numel() // 3, torch.stack([rec.detach(), mse.detach(), kl.detach()]))
-        for tag in [t for t in self.feed.kinds if t[0] == "crops"]:
+        for tag in [t for t in self.feed.kinds if t[0] == "vae"]:
             self.feed.drop(tag)
         ema = sh.named(sh.ema)
         self.vae = V.build()
@@ -162,6 +170,13 @@ class Card:
             self.pools[shape] = Latents(self, shape)
         return self.pools[shape]
 
+    def filled(self, shapes):
+        """The shapes, with clips in the pool of each; the first is the one used most."""
+        for s in shapes:
+            if not self.pool(s[:4]).made:
+                self.pool(s[:4]).fill(self.a.fill if s is shapes[0] else self.a.fill / 8)
+        return shapes
+
     # --- transformer
     def start_dit(self):
         a = self.a
@@ -177,8 +192,7 @@ class Card:
         a, sh, st, g = self.a, self.sh, Stage(name, seconds, demand=self.dev != "cpu"), torch.Generator().manual_seed(1)
         shapes = TINY if a.tiny else shapes
         share = torch.tensor([s[5] for s in shapes])
-        for s in shapes:
-            self.pool(s[:4]).fill(a.fill if s is shapes[0] else a.fill / 8)
+        self.filled(shapes)
         st.t0 = st.last = time.time()
         by_t = torch.zeros(2, 5, device=self.dev)
         while st.u() < 1:
@@ -282,23 +296,19 @@ def main():
     mark = lambda k: print(json.dumps(dict(done=k, at=round(time.time() - t0, 1))), flush=True)
     c.train_vae(a.vae)
     mark("vae")
-    if a.low + a.main + a.all == 0:                                 # a better decoder for what there is
-        c.train_vae(a.decoder, decoder_only=True)
-        return c.feed.close()
     c.start_dit()
-    c.train_dit("low", a.low, LOW, 100, 1.0, 0.998, 1.5)
-    mark("low")
-    c.train_dit("main", a.main, MAIN, 30, 1.0, 0.999, 2.0)
-    mark("main")
-    c.train_dit("all", a.all, ALL, 1, 0.1, 0.998, 2.0)
-    mark("all")
+    for name, seconds, shapes, warm, hold, ema, shift in (("low", a.low, LOW, 100, 1.0, 0.998, 1.5), ("main", a.main, MAIN, 30, 1.0, 0.999, 2.0),
+                                                          ("all", a.all, ALL, 30, 0.1, 0.998, 2.0)):
+        if seconds > 0:
+            c.train_dit(name, seconds, shapes, warm, hold, ema, shift)
+            mark(name)
     c.use_ema()
     if a.decoder > 0:
         c.train_vae(a.decoder, decoder_only=True)
         mark("decoder")
     D.compile_block(None)                                           # compiled anew for each delta they would not pay
     from variants import few_steps, radial, sparse_linear
-    for name, seconds, make in (("sla", a.sla, sparse_linear), ("few", a.few, few_steps), ("radial", a.radial, radial)):
+    for name, seconds, make in (("sla", a.sla, sparse_linear), ("radial", a.radial, radial), ("few", a.few, few_steps)):
         if seconds > 0:
             try:
                 c.put(name + ".pt", make(c, seconds))

@@ -40,6 +40,7 @@ def main():
     ap.add_argument("--out", default=None, help="JSON with the table and every answer")
     ap.add_argument("--one", type=int, default=200, help="prompts with one subject")
     ap.add_argument("--two", type=int, default=60, help="prompts with two")
+    ap.add_argument("--device", default="cpu", help="of --model")
     ap.add_argument("--trials", type=int, default=400, help="rendered clips for the judge's own test")
     ap.add_argument("--no-assert", action="store_true", help="report, but do not insist on, the judge's own figures")
     clip_arguments(ap)
@@ -54,7 +55,7 @@ def main():
     print(json.dumps(res), flush=True)
     answers = []
     if a.model:
-        answers = [j(v) for v in clips(load(a.model), [c for c, _ in todo], a)]
+        answers = [j(v) for v in clips(load(a.model, a.device), [c for c, _ in todo], a)]
     elif a.clips:
         answers = [j(read_clip(a.clips, i)) for i in range(len(todo))]
     scores = [score(g, s) for g, (_, s) in zip(answers, todo)]

@@ -1,6 +1,8 @@
 """Fit the judge on rendered clips only."""
 import argparse
+import functools
 import json
+import multiprocessing
 import os
 import time
 import cv2
@@ -50,9 +52,31 @@ def frames(world, seed, n, per=4, size=128):
     return x, torch.from_numpy(np.stack(ys)), torch.from_numpy(np.stack(cs))
 
 
+@functools.lru_cache
+def drawn(preset, counts):
+    """A world of this process, with its sprites."""
+    return World(preset, "any", counts=counts)
+
+
+def _batch(preset, seed, n):
+    """One step's pictures, the same whichever process draws them."""
+    return [t.numpy() for t in frames(drawn(preset, (0.55, 0.3, 0.15)), seed, n)]              # tensors would travel by file descriptors
+
+
+def batches(a, first, steps):
+    """In order, from --procs processes or this one."""
+    todo = [(a.preset, a.seed + i * a.batch, a.batch) for i in range(first, steps)]
+    if a.procs == 1:
+        yield from (_batch(*t) for t in todo)
+        return
+    with multiprocessing.get_context("fork").Pool(a.procs, cv2.setNumThreads, (0,)) as pool:
+        for i in range(0, len(todo), 8 * a.procs):                                              # some steps ahead, not all of them
+            yield from pool.starmap(_batch, todo[i:i + 8 * a.procs], 1)
+
+
 def fit_net(j, a, end):
     """True when all frames have been seen; otherwise the state is in --out + ".part" and the same command goes on."""
-    world = World(j.preset, "any", counts=(0.55, 0.3, 0.15))
+    j.net.to(a.device)
     opt = torch.optim.AdamW(j.net.parameters(), lr=a.lr, weight_decay=0.01)
     steps, part, i, acc = max(1, a.frames // a.batch), a.out + ".part", 0, []
     if os.path.exists(part):
@@ -62,35 +86,42 @@ def fit_net(j, a, end):
         i = d["step"]
     j.net.train().to(memory_format=torch.channels_last)
     saved = time.time()
-    while i < steps and time.time() < end:
+    for b in batches(a, i, steps):
+        if time.time() >= end:
+            break
         opt.param_groups[0]["lr"] = a.lr * min(1, (i + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * i / steps)))
-        x, y, c = frames(world, a.seed + i * a.batch, a.batch)
+        x, y, c = (torch.from_numpy(t).to(a.device) for t in b)
         s, k = j.net(x.contiguous(memory_format=torch.channels_last))
         loss = -(y * F.log_softmax(s, 1)).sum(1).mean() - (c * F.log_softmax(k, 1)).sum(1).mean()
         opt.zero_grad()
         loss.backward()
         opt.step()
         i += 1
-        acc.append(loss.item())
+        acc.append(loss.detach())
         if i % 100 == 0 or i == steps:
-            print(json.dumps(dict(step=i, of=steps, loss=round(float(np.mean(acc)), 4))), flush=True)
+            print(json.dumps(dict(step=i, of=steps, loss=round(float(torch.stack(acc).mean()), 4))), flush=True)
             acc = []
         if time.time() - saved > 90 or i == steps or time.time() >= end:
             save_atomic(dict(net=j.net.state_dict(), opt=opt.state_dict(), step=i), part)
             saved = time.time()
-    j.net.eval()
+    j.net.eval().cpu()
     return i >= steps
 
 
-def fit_heads(j, n, seed):
+def seen(j, counts, seed, spoiled):
+    """What the network sees of a drawn clip, and the scene."""
+    torch.set_num_threads(1)
+    c, rng = drawn(j.preset, counts).sample(seed, 128, 128, 33), np.random.default_rng(seed)
+    return look(j.net, np.stack([spoil(f, rng) for f in c["video"]]) if spoiled else c["video"]), c["meta"]
+
+
+def fit_heads(j, n, seed, procs):
     """On whole clips, half of them spoiled, after the network is final."""
-    world, rng = World(j.preset, "any", counts=(1, 0, 0)), np.random.default_rng(seed)
-    many = World(j.preset, "any", counts=(0.4, 0.4, 0.2))
+    todo = [(j, (1, 0, 0) if i < n else (0.4, 0.4, 0.2), seed + i, i % 2) for i in range(2 * n)]
     data = {k: ([], []) for k in j.heads}
-    for i in range(2 * n):
-        c = (world if i < n else many).sample(seed + i, 128, 128, 33)
-        v = np.stack([spoil(f, rng) for f in c["video"]]) if i % 2 else c["video"]
-        m, s = look(j.net, v), c["meta"]
+    with multiprocessing.get_context("fork").Pool(procs) as pool:
+        clips = pool.starmap(seen, todo, 16)
+    for i, (m, s) in enumerate(clips):
         if i < n:
             data["motion"][0].append(m["motion"])
             data["motion"][1].append(j.p.motions.index(s["motions"][0]))
@@ -112,12 +143,14 @@ def main():
     ap.add_argument("--lr", type=float, default=3e-3)
     ap.add_argument("--preset", default="core")
     ap.add_argument("--seed", type=int, default=50_000_000)
+    ap.add_argument("--procs", type=int, default=1, help="processes that draw")
+    ap.add_argument("--device", default="cpu")
     a = ap.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     j = Judge(preset=a.preset)
     if fit_net(j, a, time.time() + a.minutes * 60):
-        fit_heads(j, a.clips or max(60, a.frames // 200), a.seed + 500_000_000)
+        fit_heads(j, a.clips or max(60, a.frames // 200), a.seed + 500_000_000, a.procs)
         j.save(a.out)
         os.remove(a.out + ".part")
 

@@ -12,9 +12,9 @@ from half import autocast
 from world import World, contact
 
 
-def load(folder):
+def load(folder, device="cpu"):
     from diffusers import WanPipeline
-    pipe = WanPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe = WanPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -23,7 +23,7 @@ def load(folder):
 def run(pipe, prompts, seed=0, w=128, h=128, f=33, steps=20, cfg=4.0):
     """uint8 [N,F,H,W,3]. Each prompt has its own generator, so that the batch size does not change the clips."""
     gens = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
-    with autocast():
+    with autocast(pipe.device.type):
         out = pipe(prompt=prompts, negative_prompt=[""] * len(prompts), height=h, width=w, num_frames=f, num_inference_steps=steps,
                    guidance_scale=cfg, generator=gens, output_type="np", max_sequence_length=512).frames
     return (np.clip(np.asarray(out), 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -75,6 +75,8 @@ def loss_of(vae, x, a):
     rec = d.abs().mean()
     edge = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
     loss = rec + a.mse * d.square().mean() + a.edge * edge
+    if a.log_mse:                                                   # PSNR itself: each clip counts by its own error
+        loss = loss + a.log_mse * (d.square().mean((1, 2, 3, 4)) + 1e-6).log().mean()
     if x.shape[2] > 1:
         loss = loss + a.flicker * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     kl = 0.5 * (m.square() + lv.exp() - 1 - lv).mean()
@@ -196,6 +198,7 @@ def main():
     ap.add_argument("--edge", type=float, default=0.5)
     ap.add_argument("--mse", type=float, default=2.0, help="weight of the squared error, which is what PSNR counts")
     ap.add_argument("--flicker", type=float, default=0.25, help="weight of the error's change from frame to frame")
+    ap.add_argument("--log-mse", type=float, default=0.0, help="weight of the logarithm of each clip's squared error: PSNR itself")
     ap.add_argument("--decoder-only", action="store_true")
     ap.add_argument("--noise", type=float, default=0.1, help="latent noise in --decoder-only")
     ap.add_argument("--seed", type=int, default=1_000_000)

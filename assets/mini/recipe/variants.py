@@ -106,9 +106,7 @@ def teach(card, name, seconds, delta, attend, extra_of=lambda shape: ()):
     delta.to(dev)
     opt = torch.optim.Adam(delta.parameters(), lr=card.a.delta_lr, betas=(0.9, 0.98))
     g = torch.Generator().manual_seed(2)
-    shapes = TINY if card.a.tiny else [s for s in SHAPES if s[:4] in card.pools]
-    for s in shapes:
-        card.pool(s[:4]).fill(0)
+    shapes = card.filled(TINY if card.a.tiny else SHAPES)
     st = Stage(name, seconds)
     while st.u() < 1:
         shape = shapes[int(torch.multinomial(torch.tensor([s[5] for s in shapes]), 1, generator=g))]
@@ -154,7 +152,7 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
     delta = Delta(dit).to(dev)
     opt = torch.optim.Adam(delta.parameters(), lr=card.a.delta_lr, betas=(0.9, 0.98))
     shapes = ((128, 128, 33, None, 64, 0.8), (256, 256, 33, None, 14, 0.1), (192, 192, 49, None, 18, 0.1))
-    shapes = TINY if card.a.tiny else [s for s in shapes if s[:4] in card.pools]
+    shapes = card.filled(TINY if card.a.tiny else shapes)
     flat = lambda s: s / (3 - 2 * s)                                # the schedule's even times, before flow shift 3
     back = lambda u: 3 * u / (1 + 2 * u)
     st, g = Stage("few", seconds), torch.Generator().manual_seed(3)
