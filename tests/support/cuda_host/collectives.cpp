@@ -57,6 +57,7 @@ void mma(bool is_bf16, F4& c, U4 a, uint32_t b0, uint32_t b1, const Loc& at) {
   auto& m = machine();
   void* const* all = m.meet(is_bf16 ? "mma bf16" : "mma f16", &mine, at);
   if (!all) return;
+  m.traffic().add(cuda_host::Port::product, at, 1, 1);
   if (is_bf16) multiply<true>(all);
   else multiply<false>(all);
   m.part();

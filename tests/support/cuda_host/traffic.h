@@ -12,13 +12,13 @@
 
 namespace zt::cuda_host {
 
-enum class Port : uint8_t { matrix, shared_load, shared_store, copy_store, global_load, global_store };
+enum class Port : uint8_t { matrix, shared_load, shared_store, copy_store, global_load, global_store, product };
 
 struct SiteTraffic {
   Port port = Port::matrix;
   Where where;
   uint64_t warps = 0;     // times a warp was here
-  uint64_t units = 0;     // waves, or sectors
+  uint64_t units = 0;     // waves, or sectors, or products of a warp (mma)
   uint64_t least = 0;     // what that many bytes take at best
 };
 
@@ -27,7 +27,7 @@ class Traffic {
   // Of the running block.
   void note(Port port, const Where& at, uint32_t warp, uint32_t lane, uint64_t address, uint32_t bytes);
   void end_block();
-  // Of a matrix load: known at once.
+  // Of a matrix load or product: known at once.
   void add(Port port, const Where& at, uint64_t units, uint64_t least);
 
   const std::vector<SiteTraffic>& sites() const { return sites_; }
