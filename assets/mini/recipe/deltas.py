@@ -10,7 +10,7 @@ from parallel import load_checkpoint
 from variants import RADIAL, RANK
 
 # What a job takes where it does not say otherwise.
-DEFAULTS = {"mini-sla": dict(attn="sla:keep=0.1,block_q=128,block_k=64"), "mini-radial": dict(attn=RADIAL),
+DEFAULTS = {"mini-sla": dict(attn="sla:keep=0.1,block_q=128,block_k=64"), "mini-radial": dict(attn=RADIAL + ",dense_steps=5"),
             "mini-4step": dict(sampler="euler", sigmas=[1, 0.9, 0.75, 0.5], steps=4, guidance=1)}
 
 
