@@ -29,10 +29,10 @@ LOW = ((64, 64, 17, (28, 44), 512, 1.0),)
 MAIN = ((128, 128, 33, None, 128, 1.0),)
 ALL = ((128, 128, 33, None, 128, 0.60), (96, 96, 17, None, 384, 0.05), (192, 128, 33, None, 80, 0.05), (192, 192, 49, None, 36, 0.10),
        (256, 256, 33, None, 28, 0.08), (256, 256, 81, None, 12, 0.12))
-# share, then of crops: scenes a step, frames, size
+# share, scenes a step, frames, size, and what is drawn unless it is crops
 LAST = ((0.2, 24, 17, 64), (0.2, 8, 17, 96), (0.35, 4, 33, 128), (0.25, 2, 17, 256))
 # of a VAE that is trained already: mostly whole clips, whose fast motion is what it gets wrong
-FINE = ((0.1, "crops", 8, 17, 96), (0.15, "crops", 4, 33, 128), (0.45, "whole", 4, 33, 128), (0.3, "whole", 2, 17, 256))
+FINE = ((0.1, 8, 17, 96), (0.15, 4, 33, 128), (0.45, 4, 33, 128, "whole"), (0.3, 2, 17, 256, "whole"))
 TINY = ((32, 32, 9, (10, 16), 4, 1.0),)                             # a trial without a card
 WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.5, mse=6.0, log_mse=0.0, flicker=0.25, noise=0.05, decoder_only=False)
 FINE_WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.2, mse=15.0, log_mse=0.03, flicker=0.15, noise=0.02, decoder_only=False)
@@ -41,7 +41,7 @@ FINE_WEIGHTS = SimpleNamespace(kl=2e-4, edge=0.2, mse=15.0, log_mse=0.03, flicke
 class Stage:
     """Where a stage is in its seconds, and its log."""
 
-    LEAST = dict(vae=1e6, main=600)                                 # a second, after 30 s: less means something is wrong
+    LEAST = dict(vae=3e6, main=600)                                 # a second, after 30 s: less means something is wrong
 
     def __init__(self, name, seconds, log_every=5.0, demand=False):
         self.demand = self.LEAST.get(name) if demand else None
@@ -114,7 +114,7 @@ class Card:
                 sh.reset_optimiser()
                 inflated = True
             k = int(torch.multinomial(torch.tensor([r[0] for r in rows]), 1, generator=g))
-            maker, n, frames, size = rows[k][-4:] if rows is FINE else ("crops",) + rows[k][1:]
+            n, frames, size, maker = (rows[k][1:] + ("crops",))[:4]
             n, frames, size = (2, 5, 32) if a.tiny else (n, frames, size)
             tag = ("vae", maker, n, frames, size)
             if tag not in self.feed.kinds:
