@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "model/config/config.h"
 #include "model/config/config_reader.h"
 #include "model/io/text_file.h"
 #include "model/sampling/sampler.h"
@@ -45,10 +46,9 @@ void read_defaults(ConfigReader& r, Variant& v) {
     if (!sampler_from_name(*v.sampler)) r.refuse("sampler", fmt::format("is '{}', which is no sampler", quotable(*v.sampler)));
   }
   v.sigmas = r.doubles("sigmas", {}, size_t(kMaxSteps));
-  for (size_t i = 0; i < v.sigmas.size(); ++i) {
-    double s = v.sigmas[i];
-    if (!(s > 0 && s <= 1)) r.refuse("sigmas", fmt::format("has {}; they lie above 0 and at most at 1", s));
-    if (i > 0 && !(s < v.sigmas[i - 1])) r.refuse("sigmas", fmt::format("has {} behind {}; they fall from step to step", s, v.sigmas[i - 1]));
+  if (!v.sigmas.empty()) {  // judged where every list of sigmas is; what one sampler minds more shows when a job names it
+    Status fit = make_schedule(SamplerKind::euler, v.sigmas, SchedulerConfig().train_timesteps).status();
+    if (!fit.ok()) r.refuse("sigmas", "do not fit: " + fit.message());
   }
   if (!v.sigmas.empty() && v.steps && *v.steps != int64_t(v.sigmas.size()))
     r.refuse("steps", fmt::format("is {}, sigmas has {} entries", *v.steps, v.sigmas.size()));
