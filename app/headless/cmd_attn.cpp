@@ -141,7 +141,7 @@ Status run(const Options& o) {
   if (o.recall) ZT_RETURN_IF_ERROR(add_recall(in, call, j, ctx));
   j["hash"] = hex(planned.plan->hash());
   if (!o.output.empty()) ZT_RETURN_IF_ERROR(write_output(o, in, call, ctx));
-  print_result(o.json ? j.dump() + "\n" : figures_text(j));
+  o.json ? print_json(j) : print_result(figures_text(j));
   return {};
 }
 

@@ -72,7 +72,7 @@ Result<bench::Report> run_on_machine(const BenchOptions& o) {
 int bench_main(const BenchOptions& o) {
   auto report = o.what == "methods" ? run_methods(o) : run_on_machine(o);
   if (!report.ok()) return print_status(report.status());
-  print_result(o.json ? report->json().dump() + "\n" : report->table());
+  o.json ? print_json(report->json()) : print_result(report->table());
   return 0;
 }
 

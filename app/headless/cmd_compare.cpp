@@ -148,7 +148,7 @@ int run(Options& o) {
     if (s.ok()) s = file->commit();
     if (!s.ok()) return print_status(s);
   }
-  print_result(o.job->json ? j.dump() + "\n" : as_text(*d));
+  o.job->json ? print_json(j) : print_result(as_text(*d));
   if (d->psnr >= spec.min_psnr) return 0;
   return print_status(failed("PSNR {:.2f} dB is below the {} dB asked for (--min-psnr)", d->psnr, spec.min_psnr));
 }

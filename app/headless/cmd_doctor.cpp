@@ -78,7 +78,7 @@ std::function<int()> setup_doctor(CLI::App& app) {
       text.erase(text.find_last_not_of(' ') + 1);
       if (!text.ends_with('\n')) text += "\n";
     }
-    print_result(*json ? out.dump() + "\n" : text);
+    *json ? print_json(out) : print_result(text);
     return print_status(model);
   };
 }

@@ -80,7 +80,7 @@ int list(const std::vector<std::string>& folders, bool json) {
     text += fmt::format("{:16} {:8.1f} M parameters, {:8.1f} MB  {}{}{}\n", m.name, double(m.parameters) / 1e6, double(m.bytes) / 1e6,
                         m.path, kind, m.problem.empty() ? "" : "  PROBLEM: " + m.problem);
   }
-  print_result(json ? out.dump() + "\n" : text);
+  json ? print_json(out) : print_result(text);
   return 0;
 }
 
@@ -145,7 +145,7 @@ int show(const std::string& model, bool json) {
     if (!value.is_object()) line(key, value);
   }
   for (const auto& [key, value] : out["defaults"].items()) line("default " + key, value);
-  print_result(json ? out.dump() + "\n" : text);
+  json ? print_json(out) : print_result(text);
   return 0;
 }
 

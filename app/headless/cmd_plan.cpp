@@ -88,7 +88,7 @@ Status run(const Options& o) {
   double plan_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   ZT_RETURN_IF_ERROR(write_outputs(*plan, grid, o));
   auto j = as_json(*plan, o, plan_ms);
-  print_result(o.json ? j.dump() + "\n" : figures_text(j));
+  o.json ? print_json(j) : print_result(figures_text(j));
   return {};
 }
 

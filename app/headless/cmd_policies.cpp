@@ -45,7 +45,7 @@ std::function<int()> setup_policies(CLI::App& app) {
                             q.unit.empty() ? "" : " (" + q.unit + ")");
       }
     }
-    print_result(*json ? out.dump() + "\n" : text);
+    *json ? print_json(out) : print_result(text);
     return 0;
   };
 }
