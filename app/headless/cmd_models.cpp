@@ -126,6 +126,7 @@ int show(const std::string& model, bool json) {
     out["name"] = m.variant ? m.variant->name : model, out["path"] = root;
     if (const auto& v = m.variant) {
       out["about"] = v->about, out["base"] = v->base, out["delta"] = v->delta, out["rank"] = v->rank, out["alpha"] = v->alpha;
+      if (v->boundary_ratio) out["boundary_ratio"] = *v->boundary_ratio;
       out["delta_bytes"] = pipeline->delta()->file().bytes();
       out["matrices_changed"] = pipeline->delta()->pairs().size(), out["tensors_added"] = pipeline->delta()->whole().size();
     }

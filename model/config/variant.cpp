@@ -67,7 +67,7 @@ Result<Variant> read_variant(const std::string& folder) {
   ZT_ASSIGN_OR_RETURN(ConfigReader r, ConfigReader::open(v.file));
   std::string format = needed_line(r, "format", 100);
   if (format != kFormat) r.refuse("format", fmt::format("is '{}', supported is '{}'", quotable(format), kFormat));
-  r.only({"format", "name", "about", "base", "delta", "rank", "alpha", "defaults"});
+  r.only({"format", "name", "about", "base", "delta", "rank", "alpha", "boundary_ratio", "defaults"});
   v.name = needed_line(r, "name", 64);
   v.about = line_of(r, "about", "", 300);
   std::string base = needed_line(r, "base", 4000), delta = line_of(r, "delta", "delta.safetensors", 255);
@@ -79,6 +79,10 @@ Result<Variant> read_variant(const std::string& folder) {
   v.rank = r.integer("rank", 1, 1, kLargestRank);
   v.alpha = r.real("alpha", double(v.rank), 0, kMaxAlpha);
   if (!(v.alpha > 0)) r.refuse("alpha", "is 0: the delta would do nothing");
+  if (r.has("boundary_ratio")) {
+    v.boundary_ratio = r.real("boundary_ratio", 1, 0, 1);
+    if (!(*v.boundary_ratio > 0)) r.refuse("boundary_ratio", "is 0: no step would be the variant's");
+  }
   const nlohmann::json* defaults = r.find("defaults");
   if (defaults && !defaults->is_object()) r.refuse("defaults", "is not an object");
   if (!r.status().ok()) return r.status();

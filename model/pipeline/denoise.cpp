@@ -4,26 +4,32 @@
 #include "kernels/api/transfer.h"
 #include "model/pipeline/guard.h"
 #include "model/pipeline/text_to_video.h"
+#include "model/policy/policy.h"
 
 namespace zt {
 namespace {
 
+// Who makes the steps of a job: at noise levels from `boundary` on the base of a variant, with dense attention.
+struct Makers {
+  std::function<Result<Transformer*>(bool base)> load;  // may free the other one
+  std::shared_ptr<AttentionPolicy> dense;
+  double boundary = std::numeric_limits<double>::infinity();
+  int64_t max_text_tokens = 0;
+};
+
 // One job's tensors and the parts that work on them, between the first step and the last.
 class Denoiser {
  public:
-  Denoiser(Transformer& transformer, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx)
-      : transformer_(transformer), r_(r), hooks_(hooks), ctx_(ctx), attention_(r.attention), noise_(r.rng, r.seed) {
-    attention_.hooks = r.hooks;
-    attention_.records = hooks.records;
+  Denoiser(Makers makers, const DenoiseRequest& r, const DenoiseHooks& hooks, const ExecContext& ctx)
+      : makers_(std::move(makers)), r_(r), hooks_(hooks), ctx_(ctx), own_(r.attention), dense_(makers_.dense), noise_(r.rng, r.seed) {
+    own_.hooks = dense_.hooks = r.hooks;
+    own_.records = dense_.records = hooks.records;
   }
 
-  Status begin(const Shape& shape, Schedule schedule, int64_t max_text_tokens) {
-    ZT_RETURN_IF_ERROR(transformer_.prepare(shape, ctx_));
+  Status begin(const Shape& shape, Schedule schedule) {
+    shape_ = shape;
     ZT_ASSIGN_OR_RETURN(sampler_, Sampler::make(r_.sampler, std::move(schedule), shape, ctx_));
-    ZT_ASSIGN_OR_RETURN(text_, transformer_.encode_text(r_.embeds, max_text_tokens, ctx_));
-    if (guided()) {
-      ZT_ASSIGN_OR_RETURN(negative_, transformer_.encode_text(r_.negative_embeds, max_text_tokens, ctx_));
-    }
+    ZT_RETURN_IF_ERROR(use_maker_of(r_.resume ? r_.resume->step : 0));
     ZT_ASSIGN_OR_RETURN(x_, ctx_.arena->make(DType::f32, shape));
     ZT_ASSIGN_OR_RETURN(velocity_, ctx_.arena->make(DType::f32, shape));
     ZT_ASSIGN_OR_RETURN(unguided_, ctx_.arena->make(DType::f32, guided() ? shape : Shape{1}));
@@ -55,7 +61,7 @@ class Denoiser {
       if (!s.ok()) return s;
     }
     if (done_ > saved_) save();
-    transformer_.release();
+    transformer_->release();
     if (!ctx_.arena->memory()) return std::move(x_);
     ZT_ASSIGN_OR_RETURN(HostCopy made, to_host(x_, ctx_));
     return std::move(made.memory);
@@ -63,15 +69,34 @@ class Denoiser {
 
  private:
   bool guided() const { return r_.guidance > 1; }
+  AttentionDriver& attention() { return base_ ? dense_ : own_; }
+
+  // The transformer of step i, ready; that of the step before has let go of all it held.
+  Status use_maker_of(int64_t i) {
+    const auto& sigmas = sampler_->schedule().sigmas;
+    const bool base = sigmas[size_t(std::min(i, r_.steps - 1))] >= makers_.boundary;
+    if (transformer_ && base == base_) return {};
+    if (transformer_) transformer_->release();
+    text_.reset(), negative_.reset(), transformer_ = nullptr;
+    ZT_ASSIGN_OR_RETURN(transformer_, makers_.load(base));
+    base_ = base;
+    ZT_RETURN_IF_ERROR(transformer_->prepare(shape_, ctx_));
+    ZT_ASSIGN_OR_RETURN(text_, transformer_->encode_text(r_.embeds, makers_.max_text_tokens, ctx_));
+    if (guided()) {
+      ZT_ASSIGN_OR_RETURN(negative_, transformer_->encode_text(r_.negative_embeds, makers_.max_text_tokens, ctx_));
+    }
+    return {};
+  }
 
   Status predict(int64_t i) {
+    ZT_RETURN_IF_ERROR(use_maker_of(i));
     Conditioning cond;
     cond.text = text_.get(), cond.step = i, cond.steps = r_.steps;
     cond.frame_timesteps = {sampler_->schedule().timesteps[size_t(i)]};
-    ZT_RETURN_IF_ERROR(transformer_.forward(x_, cond, attention_, velocity_, ctx_));
+    ZT_RETURN_IF_ERROR(transformer_->forward(x_, cond, attention(), velocity_, ctx_));
     if (!guided()) return ok_status();
     cond.text = negative_.get(), cond.branch = Branch::uncond;
-    ZT_RETURN_IF_ERROR(transformer_.forward(x_, cond, attention_, unguided_, ctx_));
+    ZT_RETURN_IF_ERROR(transformer_->forward(x_, cond, attention(), unguided_, ctx_));
     double coef[] = {r_.guidance, 1 - r_.guidance};
     TensorView in[] = {velocity_, unguided_};
     affine_sum({coef, in, velocity_}, ctx_);
@@ -104,8 +129,8 @@ class Denoiser {
   // nothing.
   Status blame(int64_t i, const std::string& what) {
     FirstBadLayer watch;
-    attention_.hooks.push_back(&watch);
-    attention_.records = nullptr;
+    attention().hooks.push_back(&watch);
+    attention().records = nullptr;
     Status s = predict(i);
     std::string place = s.ok() ? watch.place() : s.message();
     return failed("step {} of {}: {}, first seen {}{}; the weights or the precision do not suit this job, try --precision f32",
@@ -138,11 +163,14 @@ class Denoiser {
     saved_ = done_;
   }
 
-  Transformer& transformer_;
+  Makers makers_;
+  Transformer* transformer_ = nullptr;
+  bool base_ = false;  // transformer_ is the base's
+  Shape shape_;
   const DenoiseRequest& r_;
   const DenoiseHooks& hooks_;
   const ExecContext& ctx_;
-  AttentionDriver attention_;
+  AttentionDriver own_, dense_;
   Noise noise_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<TextContext> text_, negative_;
@@ -172,9 +200,13 @@ Result<Tensor> TextToVideo::denoise(const ClipShape& clip, const DenoiseRequest&
     ZT_RETURN_IF_ERROR(copy_values(r.resume->latents, done, ctx));
     return done;
   }
-  ZT_RETURN_IF_ERROR(load_transformer(ctx));
-  Denoiser denoiser(*transformer_, r, hooks, ctx);
-  ZT_RETURN_IF_ERROR(denoiser.begin(shape, std::move(schedule), model_.max_text_tokens));
+  Makers makers;
+  makers.load = [&](bool base) { return transformer_for(base, ctx); };
+  makers.max_text_tokens = model_.max_text_tokens;
+  ZT_ASSIGN_OR_RETURN(makers.dense, make_policy("dense"));
+  if (shares_steps()) makers.boundary = *model_.variant->boundary_ratio;
+  Denoiser denoiser(std::move(makers), r, hooks, ctx);
+  ZT_RETURN_IF_ERROR(denoiser.begin(shape, std::move(schedule)));
   return denoiser.run();
 }
 

@@ -19,12 +19,15 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   TextMemory text = text_memory(model_.text_config, text_rows, compute_);
   DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, ctx);
   VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx);
+  const size_t base_weights = dit.weights;
   auto projection = has_projection();  // weights that cannot be read are for the first step to tell
   if (projection.ok() && *projection) dit.weights += projection_bytes(model_.transformer_config);
   size_t latents = size_t(latent.count()) * sizeof(float);
 
   MemoryEstimate e;
   // Parts that stay loaded together count in every phase that follows their own.
+  // Of two transformers that share the steps the larger is loaded, or both.
+  if (shares_steps() && keep_all()) dit.weights += base_weights;
   size_t kept_text = keep_all() ? text.weights : 0, kept_dit = keep_all() ? dit.weights : 0;
   e.weights = dit.weights;
   // x, velocity, the unguided velocity, x0, and up to three history tensors of the sampler.

@@ -68,10 +68,10 @@ Result<WeightStore> TextToVideo::open_checked(const std::string& path) {
   return store;
 }
 
-Result<WeightStore> TextToVideo::open_transformer(int threads) const {
+Result<WeightStore> TextToVideo::open_transformer(int threads, bool base) const {
   ZT_ASSIGN_OR_RETURN(WeightStore store, WeightStore::open(model_.transformer));
   store.rename_original_transformer();
-  if (delta_) ZT_RETURN_IF_ERROR(store.overlay(delta_, threads));
+  if (delta_ && !base) ZT_RETURN_IF_ERROR(store.overlay(delta_, threads));
   return store;
 }
 
@@ -90,12 +90,26 @@ Status TextToVideo::load_text(const ExecContext& ctx) {
 
 Status TextToVideo::load_transformer(const ExecContext& ctx) {
   if (transformer_) return {};
-  if (!keep_all()) release_text(), release_decoder();
+  if (!keep_all()) release_text(), release_decoder(), base_transformer_.reset();
   ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads));
   ZT_RETURN_IF_ERROR(check_transformer_values(store));
   if (delta_ && ctx.warn) ctx.warn(fmt::format("variant {}: {}, every key of the delta used", model_.variant->name, delta_->summary()));
   ZT_ASSIGN_OR_RETURN(transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx));
   return {};
+}
+
+Result<Transformer*> TextToVideo::transformer_for(bool base, const ExecContext& ctx) {
+  if (!base) {
+    ZT_RETURN_IF_ERROR(load_transformer(ctx));
+    return transformer_.get();
+  }
+  if (!base_transformer_) {
+    if (!keep_all()) release_text(), release_decoder(), release_transformer();
+    ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads, true));
+    ZT_RETURN_IF_ERROR(check_values(model_.transformer, store));
+    ZT_ASSIGN_OR_RETURN(base_transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx));
+  }
+  return base_transformer_.get();
 }
 
 Status TextToVideo::load_decoder(const ExecContext& ctx) {
@@ -107,7 +121,7 @@ Status TextToVideo::load_decoder(const ExecContext& ctx) {
 }
 
 void TextToVideo::release_text() { text_.reset(); }
-void TextToVideo::release_transformer() { transformer_.reset(); }
+void TextToVideo::release_transformer() { transformer_.reset(), base_transformer_.reset(); }
 void TextToVideo::release_decoder() { decoder_.reset(); }
 
 Result<Tensor> TextToVideo::embed(const TokenIds& ids, const ExecContext& ctx) {

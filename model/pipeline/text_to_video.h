@@ -110,6 +110,7 @@ class TextToVideo {
 
   // Loads what a stage needs ahead of time; the stages call it themselves. Weights that are not finite are kBadModel.
   Status load_text(const ExecContext& ctx);
+  // The transformer is that of the last step, a variant's own where it shares the steps (Variant::boundary_ratio).
   Status load_transformer(const ExecContext& ctx);
   Status load_decoder(const ExecContext& ctx);
   // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
@@ -120,8 +121,11 @@ class TextToVideo {
 
  private:
   TextToVideo() = default;
-  // The transformer's weights, under a variant's delta.
-  Result<WeightStore> open_transformer(int threads) const;
+  // Which transformer makes the steps of a job: a variant with a boundary_ratio has its base's beside its own.
+  bool shares_steps() const { return model_.variant && model_.variant->boundary_ratio; }
+  Result<Transformer*> transformer_for(bool base, const ExecContext& ctx);
+  // The transformer's weights, under a variant's delta unless they are asked for as the base has them.
+  Result<WeightStore> open_transformer(int threads, bool base = false) const;
   Status check_transformer_values(const WeightStore& store);
   // Reads the values of the weights at `path`, unless that was done before: once a model, not once a job and stage.
   Status check_values(const std::string& path, const WeightStore& store);
@@ -133,7 +137,7 @@ class TextToVideo {
   DType compute_ = DType::f32;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<TextEncoder> text_;
-  std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<Transformer> transformer_, base_transformer_;
   std::unique_ptr<VaeDecoder> decoder_;
 };
 

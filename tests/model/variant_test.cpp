@@ -77,6 +77,52 @@ TEST_P(VariantOfASmallModel, BringsTheProjectionOfSparseLinearAttention) {
   EXPECT_NE(must(latents(folder + "/sla", attn)), must(latents(folder + "/plain", attn)));
 }
 
+// Sigmas 1 and 0.5: one step is the base's, the other the variant's.
+TEST_P(VariantOfASmallModel, SharesTheStepsWithItsBase) {
+  const std::string sla = "sla:keep=0.5,block_q=64,block_k=64";
+  const DeltaRule rule{.size = 0.2f, .projection = true};
+  auto variant = [&](const std::string& name, const std::string& more) {
+    write_variant(folder + "/" + name, kBase, config(), rule, more);
+    return folder + "/" + name;
+  };
+  auto made = [&](const std::string& root, const std::string& attn) { return must(latents(root, attn, {1, 0.5})); };
+  const std::string own = variant("own", ""), shared = variant("shared", R"(, "boundary_ratio": 0.75)"), all = variant("all", R"(, "boundary_ratio": 0.5)");
+  EXPECT_EQ(made(all, sla), made(kBase, "dense"));  // a level at the boundary is the base's
+  auto mixed = made(shared, sla);
+  EXPECT_NE(mixed, made(kBase, "dense"));
+  EXPECT_NE(mixed, made(own, sla));
+  EXPECT_EQ(made(variant("above", R"(, "boundary_ratio": 1)"), "dense"), made(variant("first", R"(, "boundary_ratio": 0.6)"), "dense"));
+  // By hand: the base's first step, then the variant's second from where that ended.
+  auto m = make_machine();
+  auto first = must(TextToVideo::open(kBase, GetParam())), second = must(TextToVideo::open(own, GetParam()));
+  TokenIds ids = must(first->tokenize("a red ball"));
+  Tensor embeds = must(first->embed(ids, m->ctx));
+  DenoiseRequest r;
+  r.embeds = embeds, r.steps = 2, r.sigmas = {1, 0.5}, r.guidance = 1, r.sampler = SamplerKind::euler, r.attention = must(make_policy("dense"));
+  std::vector<float> halfway;
+  DenoiseHooks hooks;
+  hooks.on_step = [&](const StepInfo& s) {
+    if (s.step == 1) halfway = to_floats(s.latent);
+    return ok_status();
+  };
+  Tensor unused = must(first->denoise({32, 32, 5}, r, hooks, m->ctx));
+  DenoiseState at;
+  at.step = 1, at.steps = 2;
+  Tensor x = must(m->arena.make(DType::f32, unused.shape()));
+  std::memcpy(x.data(), halfway.data(), x.view().bytes());
+  at.latents = x, at.noise = Noise(r.rng, r.seed).state(), at.policy = r.attention->save();
+  r.resume = &at, r.attention = must(make_policy(sla));
+  EXPECT_EQ(mixed, to_floats(must(second->denoise({32, 32, 5}, r, {}, m->ctx))));
+}
+
+TEST_P(VariantOfASmallModel, TheEstimateCountsBothTransformersThatShareTheSteps) {
+  write_variant(folder + "/own", kBase, config(), {});
+  write_variant(folder + "/shared", kBase, config(), {}, R"(, "boundary_ratio": 0.75)");
+  auto m = make_machine();
+  auto weights = [&](const std::string& root) { return must(must(TextToVideo::open(root, GetParam()))->estimate({32, 32, 5}, 8, false, m->ctx)).weights; };
+  EXPECT_EQ(weights(folder + "/shared"), 2 * weights(folder + "/own"));
+}
+
 TEST_P(VariantOfASmallModel, TheEstimateCountsTheMerge) {
   write_variant(folder + "/v", kBase, config(), {.rank = 2000});
   auto m = make_machine();
@@ -134,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(Compute, VariantOfASmallModel, ::testing::Values(DType:
 
 TEST(VariantFile, IsRead) {
   std::string folder = test_folder() + "/few";
-  write_variant_json(folder, "../base", 8, R"(, "alpha": 4.5, "about": "four steps", "delta": "d.safetensors",
+  write_variant_json(folder, "../base", 8, R"(, "alpha": 4.5, "boundary_ratio": 0.86, "about": "four steps", "delta": "d.safetensors",
       "defaults": {"attn": "radial:decay=0.2,block=64", "guidance": 1, "sampler": "euler", "steps": 4, "sigmas": [1, 0.9, 0.75, 0.5]})");
   EXPECT_TRUE(is_variant(folder));
   Variant v = must(read_variant(folder));
@@ -144,6 +190,7 @@ TEST(VariantFile, IsRead) {
   EXPECT_EQ(v.delta, folder + "/d.safetensors");
   EXPECT_EQ(v.rank, 8);
   EXPECT_EQ(v.alpha, 4.5);
+  EXPECT_EQ(v.boundary_ratio, 0.86);
   EXPECT_EQ(v.attn, "radial:decay=0.2,block=64");
   EXPECT_EQ(v.guidance, 1);
   EXPECT_EQ(v.sampler, "euler");
@@ -154,7 +201,7 @@ TEST(VariantFile, IsRead) {
   EXPECT_EQ(v.base, "/models/wan");
   EXPECT_EQ(v.delta, folder + "/delta.safetensors");
   EXPECT_EQ(v.alpha, 8);
-  EXPECT_FALSE(v.attn || v.sampler || v.steps || v.guidance || !v.sigmas.empty() || !v.about.empty());
+  EXPECT_FALSE(v.boundary_ratio || v.attn || v.sampler || v.steps || v.guidance || !v.sigmas.empty() || !v.about.empty());
 }
 
 // One member of a good file replaced or added; a null removes it. The message must name the file and the field.
@@ -203,6 +250,10 @@ TEST(VariantFile, HostileOnesAreRefusedByField) {
       {"alpha", "1e300", "allowed are 0"},
       {"alpha", "NaN", "not a number"},
       {"alpha", "true", "not a number"},
+      {"boundary_ratio", "0", "no step"},
+      {"boundary_ratio", "-0.5", "allowed are 0"},
+      {"boundary_ratio", "1.01", "allowed are 0"},
+      {"boundary_ratio", R"("0.9")", "not a number"},
       {"defaults", "[]", "not an object"},
       {"defaults", "3", "not an object"},
       {"stepz", "3", "no key"},

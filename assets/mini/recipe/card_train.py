@@ -13,6 +13,7 @@ import time
 import traceback
 from types import SimpleNamespace
 import torch
+from safetensors.torch import load_file
 import dit_fast as D
 import text as T
 import vae_fast as V
@@ -80,6 +81,9 @@ class Card:
         if a.compile:
             D.compile_block(dynamic=True)
         self.pools, self.stats, self.report = {}, None, {}
+        names = dict(sla="mini-sla", radial="mini-radial", few="mini-4step")
+        at = {k: os.path.join(a.start or "", v, "delta.safetensors") for k, v in names.items()}
+        self.start = {k: load_file(f) for k, f in at.items() if a.start and os.path.exists(f)}
 
     def put(self, name, obj):
         save_pieces(obj, os.path.join(self.a.out, name), PART)
@@ -286,6 +290,8 @@ def main():
     ap.add_argument("--masks", default=None, help="block masks of the radial plan (variants.py)")
     ap.add_argument("--tiny", action="store_true", help="small batches everywhere: a trial without a card")
     ap.add_argument("--eager", dest="compile", action="store_false")
+    ap.add_argument("--compile-deltas", action="store_true", help="pays from some four minutes a delta on")
+    ap.add_argument("--start", default=None, metavar="VARIANTS", help="folder of the deltas to go on from, mini-sla/ and so on")
     a = ap.parse_args()
     torch.manual_seed(0)
     os.makedirs(a.out, exist_ok=True)

@@ -9,15 +9,19 @@ from safetensors.torch import load_file, save_file
 from parallel import load_checkpoint
 from variants import RADIAL, RANK
 
-# What a job takes where it does not say otherwise.
-DEFAULTS = {"mini-sla": dict(attn="sla:keep=0.1,block_q=128,block_k=64"), "mini-radial": dict(attn=RADIAL + ",dense_steps=5"),
+# What a job takes where it does not say otherwise, and from which noise level on its steps stay the base's (8 of 20 at this one).
+DEFAULTS = {"mini-sla": dict(boundary_ratio=0.83, attn="sla:keep=0.1,block_q=64,block_k=64"), "mini-radial": dict(attn=RADIAL + ",dense_steps=5"),
             "mini-4step": dict(sampler="euler", sigmas=[1, 0.9, 0.75, 0.5], steps=4, guidance=1)}
 
 
 def write(delta, name, out):
     os.makedirs(out, exist_ok=True)
     save_file({k: v.contiguous() for k, v in delta.items()}, os.path.join(out, "delta.safetensors"))
-    text = dict(format="zoetrope variant 1", name=name, base="../..", delta="delta.safetensors", rank=RANK, alpha=RANK, defaults=DEFAULTS[name])
+    text = dict(format="zoetrope variant 1", name=name, base="../..", delta="delta.safetensors", rank=RANK, alpha=RANK)
+    defaults = dict(DEFAULTS[name])
+    if "boundary_ratio" in defaults:
+        text["boundary_ratio"] = defaults.pop("boundary_ratio")
+    text["defaults"] = defaults
     json.dump(text, open(os.path.join(out, "variant.json"), "w"), indent=1)
     return os.path.getsize(os.path.join(out, "delta.safetensors"))
 

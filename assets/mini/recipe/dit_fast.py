@@ -103,9 +103,10 @@ def compile_block(dynamic=False):
     _block = block if dynamic is None else torch.compile(block, dynamic=dynamic)
 
 
-def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None):
+def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None, run=None):
     """x fp32 [B,16,T,H,W]; t [B] in 0..1000; ctx fp32 [B,L,text_dim], zero from n_tok [B] on, L > max n_tok; total_len [B] ints.
-    `params`: for each block its parameters (as block_params gives them) and what `attend` takes beside q, k, v."""
+    `params`: for each block its parameters (as block_params gives them) and what `attend` takes beside q, k, v. `run`: the block
+    function, else what compile_block left."""
     B, C, T, Hh, Ww = x.shape
     D = m.config.num_attention_heads * HEAD
     cos, sin = m.rope(x)
@@ -122,7 +123,7 @@ def forward(m, x, t, ctx, n_tok, total_len, attend=dense, params=None):
     pad = torch.log((total_len - n_tok).clamp(min=1).float())[:, None]
     bias = torch.where(pos == n_tok[:, None], pad, bias)[:, None, None, :]
     for P, extra in params or [(block_params(b), ()) for b in m.blocks]:
-        h = _block(h, c, bias, mod, cos, sin, P, attend, extra)
+        h = (run or _block)(h, c, bias, mod, cos, sin, P, attend, extra)
     sh, sc = (m.scale_shift_table + temb.unsqueeze(1)).chunk(2, 1)
     h = F.layer_norm(h, (D,), eps=1e-6) * (1 + sc) + sh
     o = _lin(h.to(HALF), m.proj_out.weight, m.proj_out.bias).float()

@@ -9,15 +9,15 @@ import torch.nn.functional as F
 import dit_fast as D
 import text as T
 from half import autocast
-from dit_train import TEXT, noise_levels, text_lengths, without_captions
 
 RANK = 64
 RADIAL = "radial:decay=0.2,block=64"                                 # the plan that the radial delta is trained for
 # place in block_params -> module
 MATRICES = {1: "attn1.to_q", 3: "attn1.to_k", 5: "attn1.to_v", 7: "attn1.to_out.0", 11: "attn2.to_q", 13: "attn2.to_k", 15: "attn2.to_v",
             17: "attn2.to_out.0", 23: "ffn.net.0.proj", 25: "ffn.net.2"}
-# width, height, frames, sprite pixels, clips a step, share of the steps
-SHAPES = ((128, 128, 33, None, 96, 0.55), (256, 256, 81, None, 6, 0.2), (256, 256, 33, None, 20, 0.15), (192, 192, 49, None, 28, 0.1))
+GUIDANCE = 4.0                                                       # what the deltas are taught for, and the model's own default
+# width, height, frames, sprite pixels, clips a step, share of the steps. Each clip goes with its caption and without.
+SHAPES = ((128, 128, 33, None, 32, 0.88), (256, 256, 81, None, 3, 0.04), (256, 256, 33, None, 8, 0.04), (192, 192, 49, None, 10, 0.04))
 
 
 class Delta(nn.Module):
@@ -44,7 +44,7 @@ class Delta(nn.Module):
             out.append((P, tuple(self.proj[2 * i:2 * i + 2]) + extra))
         return out
 
-    def named(self):
+    def _named(self):
         w = {}
         for k in self.a:
             i, j = k.split("_")
@@ -53,11 +53,22 @@ class Delta(nn.Module):
         for i in range(len(self.proj) // 2):
             name = f"transformer.blocks.{i}.attn1.attn_op.local_attn.proj_l"
             w[name + ".weight"], w[name + ".bias"] = self.proj[2 * i], self.proj[2 * i + 1]
-        return {k: v.detach().bfloat16().cpu() for k, v in w.items()}
+        return w
+
+    def named(self):
+        return {k: v.detach().bfloat16().cpu() for k, v in self._named().items()}
+
+    @torch.no_grad()
+    def load(self, named):
+        """What `named` gave; parts that are not there stay as they are."""
+        for k, v in self._named().items():
+            if k in named:
+                v.copy_(named[k])
+        return self
 
 
-def block_map(q, k, keep, bq, bk):
-    """Kept blocks of each query block by pooled scores, mean key away: bool [B,H,Nq,Nk] (attention.md, SLA; sla.cpp is the twin)"""
+def kept_blocks(q, k, keep, bq, bk):
+    """Kept key blocks of each query block by pooled scores, mean key away: [B,H,Nq,kept] (attention.md, SLA; sla.cpp is the twin)"""
     def pool(x, n):
         b, h, t, d = x.shape
         m = -(-t // n)
@@ -65,20 +76,33 @@ def block_map(q, k, keep, bq, bk):
         count[-1] = t - (m - 1) * n
         return F.pad(x, (0, 0, 0, m * n - t)).view(b, h, m, n, d).sum(3) / count[:, None]
     s = pool(q.float(), bq) @ pool(k.float() - k.float().mean(2, keepdim=True), bk).transpose(-1, -2)
-    top = s.topk(max(1, int(keep * s.shape[-1])), -1).indices
-    return torch.zeros_like(s, dtype=torch.bool).scatter_(-1, top, True)
+    return s.topk(max(1, int(keep * s.shape[-1])), -1).indices
 
 
-def sla(q, k, v, w, b, keep=0.1, bq=128, bk=64):
+def listed(q, k, v, top, bq, bk):
+    """Attention of each query block to the key blocks in its list. Gathered, so that it costs what is kept."""
+    b, h, n, d = q.shape
+    nq, kept, nk = top.shape[2], top.shape[3], -(-n // bk)
+    at = (top + torch.arange(b * h, device=q.device).view(b, h, 1, 1) * nk).flatten()
+
+    def rows(x):
+        x = F.pad(x, (0, 0, 0, nk * bk - n)).reshape(b * h * nk, bk * d)
+        return x.index_select(0, at).view(b * h * nq, 1, kept * bk, d)
+    mask = None
+    if n % bk:
+        key = (top[..., None] * bk + torch.arange(bk, device=q.device)).view(b * h * nq, 1, 1, kept * bk)
+        mask = torch.where(key < n, 0.0, float("-inf")).to(q.dtype).expand(-1, -1, bq, -1)
+    o = F.scaled_dot_product_attention(F.pad(q, (0, 0, 0, nq * bq - n)).reshape(b * h * nq, 1, bq, d), rows(k), rows(v), attn_mask=mask)
+    return o.view(b, h, nq * bq, d)[:, :, :n]
+
+
+def sla(q, k, v, w, b, keep=0.1, bq=64, bk=64):
     """Softmax over the kept blocks plus proj_l of linear attention over all keys (scope global, feature softmax)."""
-    n = q.shape[2]
     with torch.no_grad():
-        m = block_map(q, k, keep, bq, bk)
-        at = torch.arange(n, device=q.device)
-        mask = m[:, :, at // bq][:, :, :, at // bk]
+        top = kept_blocks(q, k, keep, bq, bk)
     fq, fk = torch.softmax(q.float(), -1), torch.softmax(k.float(), -1)
     lin = (fq @ (fk.transpose(-1, -2) @ v.float())) / (1e-5 + fq @ fk.sum(2).unsqueeze(-1))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask) + F.linear(lin, w, b).to(v.dtype)
+    return listed(q, k, v, top, bq, bk) + F.linear(lin, w, b).to(v.dtype)
 
 
 def masked(q, k, v, mask):
@@ -90,6 +114,19 @@ def encode(card, ids, length):
         return T.encode(card.net["te"], ids, length).float()
 
 
+def encode_pair(card, ids, length):
+    """The captions and as many empty ones: (context, real tokens, padded length)"""
+    empty = torch.zeros_like(ids)
+    empty[:, 0] = 1
+    both = torch.cat([length, torch.ones_like(length)])
+    return encode(card, torch.cat([ids, empty]), both), both, torch.full_like(both, 512)
+
+
+def guided(v, cfg):
+    c, u = v.chunk(2)
+    return u + cfg * (c - u)
+
+
 def descend(opt, loss, rate):
     opt.zero_grad(set_to_none=True)
     loss.backward()
@@ -99,31 +136,58 @@ def descend(opt, loss, rate):
     opt.step()
 
 
+def sampler_levels(n, shift=3.0, dense=0.25, share=0.15, device="cpu"):
+    """Noise levels evenly over the steps that a variant takes, and `share` of them over the first `dense` part, which its defaults
+    leave to dense attention."""
+    u = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
+    u = torch.where(u < 1 - share, u * (1 - dense) / (1 - share), 1 - (1 - u) * dense / share)
+    return (shift * u / (1 + (shift - 1) * u)).clamp(0.02, 0.999)
+
+
+def started(card, name, delta):
+    """The delta on the card, from where an earlier run left it, and its rate: half of it then."""
+    known = card.start.get(name)
+    delta.load(known or {}).to(card.dev)
+    return card.a.delta_lr * (0.5 if known else 1)
+
+
+def shares(error, want):
+    """The mean squared error and what part of the target's square it is."""
+    e = error.detach().square().mean()
+    return [e, e / want.square().mean()]
+
+
 def teach(card, name, seconds, delta, attend, extra_of=lambda shape: ()):
-    """The student's velocity towards the dense model's on the same noisy latents, at every shape."""
+    """The student's velocity towards the dense model's on the same noisy latents, at every shape, with and without the caption and as
+    guidance mixes the two: errors of both that differ would count several times there."""
     from card_train import Stage, TINY
     dit, dev = card.net["dit"], card.dev
-    delta.to(dev)
-    opt = torch.optim.Adam(delta.parameters(), lr=card.a.delta_lr, betas=(0.9, 0.98))
+    lr = started(card, name, delta)
+    opt = torch.optim.Adam(delta.parameters(), lr=lr, betas=(0.9, 0.98))
     g = torch.Generator().manual_seed(2)
     shapes = card.filled(TINY if card.a.tiny else SHAPES)
+    # Compiled for the shape of most steps alone; compiling for all takes longer than it saves.
+    torch._dynamo.config.suppress_errors = True                     # an operation that cannot be compiled is run as it is
+    fast = torch.compile(D.block, dynamic=False) if card.a.compile_deltas else D.block
     st = Stage(name, seconds)
     while st.u() < 1:
         shape = shapes[int(torch.multinomial(torch.tensor([s[5] for s in shapes]), 1, generator=g))]
-        n = shape[4]
+        n, run = shape[4], fast if shape is shapes[0] else D.block
         x0, ids, length = card.pool(shape[:4]).draw(n)
-        s = noise_levels(n, 2.5, device=dev)
+        s = sampler_levels(n, device=dev)
         sv = s.view(-1, 1, 1, 1, 1)
-        x = (1 - sv) * x0 + sv * torch.randn_like(x0)
-        ids, length = without_captions(ids, length, 0.25)           # guidance asks without a caption as often as with one
-        ctx, total = encode(card, ids, length), text_lengths(n, TEXT, 512, device=dev)
+        x = ((1 - sv) * x0 + sv * torch.randn_like(x0)).repeat(2, 1, 1, 1, 1)
+        ctx, length, total = encode_pair(card, ids, length)
+        s = s.repeat(2) * 1000
         with torch.no_grad():
-            want = D.forward(dit, x, s * 1000, ctx, length, total)
-        got = D.forward(dit, x, s * 1000, ctx, length, total, attend, delta.params(dit, extra_of(shape)))
-        loss = (got - want).square().mean()
-        descend(opt, loss, card.a.delta_lr * st.rate(30, 0.2))
+            want = D.forward(dit, x, s, ctx, length, total, run=run)
+        # The input takes a gradient that nobody reads, so that all layers look alike to the compiler.
+        got = D.forward(dit, x.requires_grad_(), s, ctx, length, total, attend, delta.params(dit, extra_of(shape)), run)
+        error = got - want
+        loss = error.square().mean() + 0.1 * guided(error, GUIDANCE).square().mean()
+        descend(opt, loss, lr * st.rate(30, 0.2))
         card.pool(shape[:4]).renew()
-        st.tick(n, torch.stack([loss.detach(), loss.detach() / want.square().mean()]), tokens=x0[0, 0].numel() // 4)
+        st.tick(n, torch.stack(shares(error, want) + shares(guided(error, GUIDANCE), guided(want, GUIDANCE))), tokens=x0[0, 0].numel() // 4)
     return delta.named()
 
 
@@ -149,15 +213,14 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
     """One large step of the student against `fine` guided Euler steps of the dense model, from where the student itself has come."""
     from card_train import Stage, TINY
     dit, dev = card.net["dit"], card.dev
-    delta = Delta(dit).to(dev)
-    opt = torch.optim.Adam(delta.parameters(), lr=card.a.delta_lr, betas=(0.9, 0.98))
+    delta = Delta(dit)
+    lr = started(card, "few", delta)
+    opt = torch.optim.Adam(delta.parameters(), lr=lr, betas=(0.9, 0.98))
     shapes = ((128, 128, 33, None, 64, 0.8), (256, 256, 33, None, 14, 0.1), (192, 192, 49, None, 18, 0.1))
     shapes = card.filled(TINY if card.a.tiny else shapes)
     flat = lambda s: s / (3 - 2 * s)                                # the schedule's even times, before flow shift 3
     back = lambda u: 3 * u / (1 + 2 * u)
     st, g = Stage("few", seconds), torch.Generator().manual_seed(3)
-    empty = torch.zeros(1, TEXT, dtype=torch.long, device=dev)
-    empty[0, 0] = 1
 
     def at(x, s, ctx, length, total, params=None):
         return D.forward(dit, x, torch.full((x.shape[0],), s * 1000, device=dev), ctx, length, total, params=params)
@@ -165,8 +228,7 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
         shape = shapes[int(torch.multinomial(torch.tensor([s[5] for s in shapes]), 1, generator=g))]
         n, k = shape[4], int(torch.randint(4, (1,), generator=g))
         x0, ids, length = card.pool(shape[:4]).draw(n)
-        ctx = encode(card, torch.cat([ids, empty.expand(n, -1)]), torch.cat([length, torch.ones_like(length)]))
-        length2, total = torch.cat([length, torch.ones_like(length)]), torch.full((2 * n,), 512, device=dev)
+        ctx, length2, total = encode_pair(card, ids, length)
         x, params = torch.randn_like(x0), delta.params(dit)
         with torch.no_grad():
             for i in range(k):
@@ -174,11 +236,9 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
             y, u0, u1 = x, flat(sigmas[k]), flat(sigmas[k + 1])
             for i in range(fine):
                 s0, s1 = back(u0 + (u1 - u0) * i / fine), back(u0 + (u1 - u0) * (i + 1) / fine)
-                c, u = at(torch.cat([y, y]), s0, ctx, length2, total).chunk(2)
-                y = y + (s1 - s0) * (u + cfg * (c - u))
+                y = y + (s1 - s0) * guided(at(torch.cat([y, y]), s0, ctx, length2, total), cfg)
             want = (y - x) / (sigmas[k + 1] - sigmas[k])
         got = at(x, sigmas[k], ctx[:n], length, total[:n], delta.params(dit))
-        loss = (got - want).square().mean()
-        descend(opt, loss, card.a.delta_lr * st.rate(30, 0.3))
-        st.tick(n, torch.stack([loss.detach(), loss.detach() / want.square().mean()]))
+        descend(opt, (got - want).square().mean(), lr * st.rate(30, 0.3))
+        st.tick(n, torch.stack(shares(got - want, want)))
     return delta.named()
