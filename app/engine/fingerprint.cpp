@@ -50,6 +50,7 @@ std::string model_fingerprint(const std::string& root) {
   std::vector<std::string> parts = {model->transformer, model->vae, model->text_encoder};
   if (const auto& v = model->variant) {
     mixer.add(fmt::format("{} {}", v->rank, v->alpha));
+    if (v->boundary_ratio) mixer.add(fmt::format("boundary {}", *v->boundary_ratio));
     parts.push_back(v->delta);
   }
   for (const std::string& part : parts) {

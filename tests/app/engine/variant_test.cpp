@@ -136,10 +136,10 @@ TEST_F(Variants, AttentionIsADefaultLikeOthers) {
 }
 
 TEST_F(Variants, HashesTellThemFromTheBaseAndFromEachOther) {
-  make("a", {}), make("b", {.seed = 9}), make("c", {}, R"(, "alpha": 8)"), make("d", {});
+  make("a", {}), make("b", {.seed = 9}), make("c", {}, R"(, "alpha": 8)"), make("d", {}), make("e", {}, R"(, "boundary_ratio": 0.9)");
   std::set<std::string> seen = {model_fingerprint(assets + "/mini")};
   EXPECT_EQ(*seen.begin(), model_fingerprint(ZT_SOURCE_DIR "/assets/mini"));
-  for (const char* name : {"a", "b", "c"}) EXPECT_TRUE(seen.insert(model_fingerprint(folder(name))).second) << name;
+  for (const char* name : {"a", "b", "c", "e"}) EXPECT_TRUE(seen.insert(model_fingerprint(folder(name))).second) << name;
   EXPECT_EQ(model_fingerprint(folder("d")), model_fingerprint(folder("a")));
   JobSpec base, variant;
   variant.model = "a";
