@@ -52,6 +52,31 @@ Counts a_tile(const Shape& s) {
   return {(six.products - two.products) / 4, (six.matrix_waves - two.matrix_waves) / 4, (six.copy_waves - two.copy_waves) / 4};
 }
 
+// "name | text" a line; '#' begins a comment.
+Rows committed() {
+  Rows rows;
+  std::ifstream in(ZT_SOURCE_DIR "/tests/cuda/static_table.txt");
+  for (std::string line; std::getline(in, line);) {
+    size_t bar = line.find(" | ");
+    if (line.empty() || line[0] == '#' || bar == std::string::npos) continue;
+    rows[line.substr(0, bar)] = line.substr(bar + 3);
+  }
+  return rows;
+}
+
+TEST(CudaStaticTable, ATileTakesWhatItNeeds) {
+  const Rows table = committed();
+  for (const Shape& s : kShapes) {
+    const Counts c = a_tile(s);
+    // Q K^T and P V, 16 x 8 x 16 each.
+    EXPECT_EQ(c.products, uint64_t(2 * (s.tile.rows / 16) * (s.tile.keys / 8) * (s.d / 16))) << s.name;
+    auto at = table.find(s.name);
+    ASSERT_NE(at, table.end()) << s.name << " is not in tests/cuda/static_table.txt";
+    EXPECT_EQ(row(c), at->second) << s.name;
+  }
+}
+
+#ifdef ZT_CUDA_USAGE  // built with the toolkit
 // "Forward<Bf16, 128, TileShape{64, 32, 4, 2, false, 2}, true, true>" of an entry's symbol.
 std::string kernel_name(const std::string& symbol) {
   int status = 0;
@@ -90,31 +115,6 @@ Rows registers(const std::filesystem::path& folder) {
   return rows;
 }
 
-// "name | text" a line; '#' begins a comment.
-Rows committed() {
-  Rows rows;
-  std::ifstream in(ZT_SOURCE_DIR "/tests/cuda/static_table.txt");
-  for (std::string line; std::getline(in, line);) {
-    size_t bar = line.find(" | ");
-    if (line.empty() || line[0] == '#' || bar == std::string::npos) continue;
-    rows[line.substr(0, bar)] = line.substr(bar + 3);
-  }
-  return rows;
-}
-
-TEST(CudaStaticTable, ATileTakesWhatItNeeds) {
-  const Rows table = committed();
-  for (const Shape& s : kShapes) {
-    const Counts c = a_tile(s);
-    // Q K^T and P V, 16 x 8 x 16 each.
-    EXPECT_EQ(c.products, uint64_t(2 * (s.tile.rows / 16) * (s.tile.keys / 8) * (s.d / 16))) << s.name;
-    auto at = table.find(s.name);
-    ASSERT_NE(at, table.end()) << s.name << " is not in tests/cuda/static_table.txt";
-    EXPECT_EQ(row(c), at->second) << s.name;
-  }
-}
-
-#ifdef ZT_CUDA_USAGE
 TEST(CudaStaticTable, RegistersAreTheCommittedOnes) {
   const Rows now = registers(ZT_CUDA_USAGE), table = committed();
   ASSERT_GT(now.size(), 20u) << "no .usage files in " << ZT_CUDA_USAGE;
