@@ -11,6 +11,8 @@ namespace zt {
 
 enum class Device : uint8_t { cpu, cuda };
 
+class CopyQueue;
+
 // Work on a device is queued; every call below takes its place in the queue. An error of earlier work shows at the next call
 // that waits (kDeviceLost); from then on the device is not usable.
 class Memory {
@@ -25,6 +27,8 @@ class Memory {
   virtual Status upload(void* to, const void* from, size_t bytes) = 0;
   virtual Status download(void* to, const void* from, size_t bytes) = 0;
   virtual Status wait() = 0;
+  // A second queue, for copies beside the work (copy_queue.h); null: there is none.
+  virtual CopyQueue* copies() { return nullptr; }
 };
 
 }  // namespace zt

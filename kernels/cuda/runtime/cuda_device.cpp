@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/cuda/runtime/copy_queue.h"
 #include "kernels/cuda/runtime/cublaslt.h"
 #include "kernels/cuda/runtime/cudnn.h"
 #include "kernels/cuda/runtime/device.h"
@@ -37,6 +38,7 @@ class CudaDevice final : public Device {
     DeviceInfo i = info();
     arch_ = i.major * 10 + i.minor;
     ZT_RETURN_IF_ERROR(start(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)));
+    ZT_RETURN_IF_ERROR(start(copies_.open()));
     ZT_RETURN_IF_ERROR(start(cudaDeviceGetDefaultMemPool(&pool_, index_)));
     uint64_t all = ~uint64_t(0);  // blocks given back stay in the pool, so that the next ones cost nothing
     ZT_RETURN_IF_ERROR(start(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &all)));
@@ -73,6 +75,7 @@ class CudaDevice final : public Device {
   }
   int arch() const override { return arch_; }
   void* stream() const override { return stream_; }
+  CopyQueue* copies() override { return &copies_; }
 
   void* allocate(size_t bytes) override {
     void* p = nullptr;
@@ -130,11 +133,8 @@ class CudaDevice final : public Device {
     error_ = cudaError_t(error), what_ = what;
   }
 
- private:
-  static Status start(cudaError_t e) { return e == cudaSuccess ? Status() : no_gpu(e); }
-
   // Memory that ran out may be there for the next job; anything else does not heal.
-  Status state() {
+  Status state() override {
     if (error_ == cudaSuccess) return {};
     if (error_ == cudaErrorMemoryAllocation) {
       error_ = cudaSuccess;
@@ -147,6 +147,10 @@ class CudaDevice final : public Device {
     return {Code::kDeviceLost, fmt::format("the GPU failed ({}: {}); start again, --resume goes on from the checkpoint", what_,
                                            cudaGetErrorString(error_))};
   }
+
+ private:
+  static Status start(cudaError_t e) { return e == cudaSuccess ? Status() : no_gpu(e); }
+
   Status queue(cudaError_t e, std::string_view what) {
     note(e, what);
     return state();
@@ -159,6 +163,7 @@ class CudaDevice final : public Device {
   std::unique_ptr<Cudnn> dnn_;
   std::optional<Status> dnn_state_;  // of the attempt to open it
   Staging staging_;
+  CudaCopyQueue copies_{*this};
   void* workspace_ = nullptr;
   cudaError_t error_ = cudaSuccess;
   std::string what_;

@@ -8,6 +8,7 @@
 
 #include "kernels/api/exec_context.h"
 #include "kernels/api/linear.h"
+#include "kernels/core/copy_queue.h"
 
 namespace zt::cuda {
 
@@ -50,6 +51,7 @@ class Device : public Memory {
   virtual DeviceInfo info() const = 0;
   virtual int arch() const = 0;  // 90 is compute capability 9.0
   virtual void* stream() const = 0;  // hw::Stream
+  CopyQueue* copies() override = 0;
   // False when the library has no way for these types, shapes and alignments; nothing is queued then.
   virtual bool gemm(const Gemm& g) = 0;
   // Why dense_attention cannot be used here; empty = it can.
@@ -57,6 +59,8 @@ class Device : public Memory {
   virtual void dense_attention(const DenseAttention& a) = 0;
   // Keeps the first error of anything queued, 0 = none; the next call that waits reports it.
   virtual void note(int error, std::string_view what) = 0;  // error: a cudaError_t
+  // That error, without waiting.
+  virtual Status state() = 0;
 
   // What an executor (the key) keeps on the device between calls. Whoever implements a device clears it before its memory goes.
   struct Kept {

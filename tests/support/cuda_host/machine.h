@@ -54,6 +54,8 @@ class Machine {
   // Throws a Fault; the launch is then abandoned.
   void launch(hw::Grid grid, uint32_t threads, uint32_t shared_size, const std::function<void()>& body);
 
+  uint32_t launches() const { return launch_; }  // so far
+
   uint32_t thread() const { return lane_; }
   hw::Grid block() const { return block_; }
   hw::Grid grid() const { return grid_; }

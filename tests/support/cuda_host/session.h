@@ -55,6 +55,7 @@ class Session {
 
   Memory& memory() { return memory_; }
   const Traffic& traffic() const { return traffic_; }
+  uint32_t launches() const { return machine_.launches(); }  // so far; what shadows of global memory count in
 
  private:
   Memory memory_;
