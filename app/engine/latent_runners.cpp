@@ -48,6 +48,8 @@ class EmbedRunner final : public TensorRunner {
     host().set_budget(job, 0);
     ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({16, 16, 1}, rows, false, host().ctx()));
     ZT_RETURN_IF_ERROR(host().admit(memory.text, "text", job, control, result));
+    memory.placement.transformer_streamed = false;  // it is not loaded
+    ZT_RETURN_IF_ERROR(host().place(memory, control, result));
     clock.enter(JobState::encoding);
     ZT_ASSIGN_OR_RETURN(Tensor embeds, pipeline->embed(ids, host().ctx()));
     if (host().ctx().cancelled()) return {Code::kCancelled, "cancelled"};
@@ -146,8 +148,9 @@ class DecodeRunner final : public StageRunner {
     host().set_budget(job, clip_output_bytes(s));
     ZT_ASSIGN_OR_RETURN(MemoryEstimate memory, pipeline->estimate({s.size.width, s.size.height, s.frames}, 1, s.vae_tiling == "on", ctx));
     bool tiled = result.tiled_decode = memory.tiled_decode;
-    ZT_RETURN_IF_ERROR(
-        host().admit(memory.decode + clip_output_bytes(s), tiled ? "decoding in tiles" : "decoding", job, control, result));
+    size_t bytes = memory.decode + (ctx.arena->memory() ? 0 : clip_output_bytes(s));  // the encoder works in host memory
+    ZT_RETURN_IF_ERROR(host().admit(bytes, tiled ? "decoding in tiles" : "decoding", job, control, result));
+    pipeline->place({.together = memory.placement.together});
     ZT_RETURN_IF_ERROR(pipeline->load_decoder(ctx));
     clock.enter(JobState::decoding, s.frames);
     FrameSink sink = [&](const TensorView& frame) {

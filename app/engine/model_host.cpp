@@ -79,7 +79,8 @@ void ModelHost::set_budget(const PreparedJob& job, size_t beside) {
   size_t budget = available_memory() + held;
   if (limit > 0) budget = std::min(budget, limit > double(program) ? size_t(limit) - program : 0);
   machine_->arena.set_budget(std::max(budget, held));
-  if (machine_->on_gpu()) ctx().arena->set_budget(std::max(gpu_bytes(job), ctx().arena->current()));
+  // Not raised to what is held: parts of an earlier job that are too large for this one's limit go before its own come.
+  if (machine_->on_gpu()) ctx().arena->set_budget(gpu_bytes(job));
 }
 
 size_t ModelHost::gpu_bytes(const PreparedJob& job) const {
@@ -111,6 +112,23 @@ Status ModelHost::admit(size_t bytes, const std::string& breakdown, const Prepar
   if (!allowed(bytes))
     return too_big("needs {} of memory, --max-memory allows {}; {}", mib(total), mib(size_t(limit)), advice);
   return too_big("needs {} of memory, this machine has {} free; {}", mib(bytes), mib(free), advice);
+}
+
+Status ModelHost::place(const MemoryEstimate& memory, const JobControl& control, JobResult& result) {
+  if (!machine_->on_gpu()) return ok_status();
+  std::string parts;
+  auto add = [&](bool streamed, std::string_view part, const ChainBytes& b) {
+    if (streamed) parts += fmt::format("{}{} streamed, 2 x {} of {}", parts.empty() ? "" : ", ", part, mib(b.buffer()), mib(b.resident()));
+  };
+  add(memory.placement.transformer_streamed, "transformer", memory.transformer_weights);
+  add(memory.placement.text_streamed, "text encoder", memory.text_weights);
+  result.weights = parts.empty() ? "resident" : "streamed";
+  control.note("weights: " + (parts.empty() ? "resident" : parts));
+  if (memory.host() > machine_->arena.budget())
+    return too_big("streamed weights need {} of main memory, {} are free or allowed by --max-memory; a larger --max-vram or a smaller clip may "
+                   "do without streaming", mib(memory.host()), mib(machine_->arena.budget()));
+  pipeline_->place(memory.placement);
+  return ok_status();
 }
 
 Result<Tensor> read_tensor(std::string_view field, const std::string& path, const std::string& name, int rank,

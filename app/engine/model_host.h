@@ -41,6 +41,9 @@ class ModelHost {
   using Instead = std::function<std::string(const std::function<bool(size_t)>& fits)>;
   Status admit(size_t bytes, const std::string& breakdown, const PreparedJob& job, const JobControl& control, JobResult& result,
                const Instead& instead = {}) const;
+  // For what was admitted on a GPU: loads the open model's weights as the estimate says, and says so. kTooBig: they are to be
+  // streamed and the host has no room for them.
+  Status place(const MemoryEstimate& memory, const JobControl& control, JobResult& result);
 
  private:
   // What the process holds besides tensors, or will: the program, its libraries, the tokenizer's tables.

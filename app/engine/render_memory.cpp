@@ -32,22 +32,22 @@ bool measured(const PreparedJob& job) {
 Result<RenderMemory> render_memory(const TextToVideo& pipeline, const PreparedJob& job, const RenderSize& at, int64_t text_rows,
                                    bool method, std::span<AttentionHook* const> hooks, const ExecContext& ctx) {
   ClipShape clip{at.size.width, at.size.height, at.frames};
-  RenderMemory m;
-  ZT_ASSIGN_OR_RETURN(m.model, pipeline.estimate(clip, text_rows, job.spec.vae_tiling == "on", ctx));
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(pipeline.model(), clip));
   const TransformerConfig& t = pipeline.model().transformer_config;
   PolicyJob all{token_grid(t, latent), t.layers, t.heads, t.head_dim,
                 job.spec.cfg_scale > 1 ? 2 : 1, job.compute};
-  if (measured(job)) m.model.denoise += RecallMeter().bytes(all, ctx);
+  size_t beside = measured(job) ? RecallMeter().bytes(all, ctx) : 0;
   if (method) {
     ZT_ASSIGN_OR_RETURN(all.projection, pipeline.has_projection());
     ZT_ASSIGN_OR_RETURN(size_t own, job.attention->bytes(all, ctx));
     for (const AttentionHook* hook : hooks) own += hook->bytes(all, ctx);
-    m.model.denoise += own;
+    beside += own;
   }
+  RenderMemory m;
+  ZT_ASSIGN_OR_RETURN(m.model, pipeline.estimate(clip, text_rows, job.spec.vae_tiling == "on", ctx, beside));
   JobSpec spec = job.spec;
   spec.size = at.size, spec.frames = at.frames;
-  m.decode = m.model.decode + clip_output_bytes(spec);
+  m.decode = m.model.decode + (ctx.arena->memory() ? 0 : clip_output_bytes(spec));  // the encoder works in host memory
   return m;
 }
 

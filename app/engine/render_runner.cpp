@@ -94,6 +94,7 @@ Status plan_render(ModelHost& host, Plan& p, std::span<AttentionHook* const> hoo
     });
   };
   ZT_RETURN_IF_ERROR(host.admit(memory.peak(), memory.breakdown(), p.job, control, result, instead));
+  ZT_RETURN_IF_ERROR(host.place(p.memory, control, result));
   host.set_budget(p.job, 0);  // sampling runs before the encoder has taken its part; decoding is admitted with it
   if (p.memory.tiled_decode && s.vae_tiling != "on") {
     control.note("decoding in tiles, because the exact decode does not fit: seams are blended, pixels differ a little");

@@ -82,6 +82,7 @@ std::string report_json(const PreparedJob& job, const std::string& version, cons
   out["seconds"] = result.seconds;
   out["memory_estimate_mb"] = result.memory_estimate_mb, out["peak_mb"] = result.peak_mb,
   out["tiled_decode"] = result.tiled_decode;
+  if (!result.weights.empty()) out["weights"] = result.weights;
   auto& summary = out["summary"] = nlohmann::ordered_json::object();
   summary["density"] = f.density, summary["recall"] = f.recall, summary["recall_worst"] = f.recall_worst;
   summary["attention_s"] = f.attention_s, summary["planning_s"] = f.planning_s, summary["measuring_s"] = log.measuring_s;

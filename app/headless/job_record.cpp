@@ -35,6 +35,7 @@ nlohmann::ordered_json result_record(uint64_t job, const JobResult& r) {
   auto& seconds = j["seconds"] = nlohmann::ordered_json::object();
   for (const auto& [name, value] : r.seconds) seconds[name] = rounded(value, 1e6);
   j["memory_estimate_mb"] = r.memory_estimate_mb, j["peak_mb"] = r.peak_mb, j["tiled_decode"] = r.tiled_decode;
+  if (!r.weights.empty()) j["weights"] = r.weights;
   return j;
 }
 

@@ -50,6 +50,7 @@ struct JobResult {
   int64_t peak_mb = 0;                    // peak resident memory of the process
   int64_t memory_estimate_mb = 0;
   bool tiled_decode = false;
+  std::string weights;  // on a GPU "resident" or "streamed", on a CPU empty
 };
 
 // What the clip looks like after a step: the estimate of the end, coarse. Sent only to whoever watches.

@@ -53,7 +53,7 @@ std::vector<Field> make_fields() {
       {"report", kRun, &S::report, "write plan, density and time of every attention as JSON", "FILE", 0, 0, {}},
       {"threads", kRun, &S::threads, "compute threads; 0 = all CPUs", "N", 0, 1024, {}},
       {"max_memory", kRun, &S::max_memory, "refuse above this many GiB; 0 = what the machine has", "GIB", 0, 1e6, {}},
-      {"max_vram", kRun, &S::max_vram, "the same for device memory", "GIB", 0, 1e6, {}},
+      {"max_vram", kRun, &S::max_vram, "use at most this many GiB of device memory, streaming weights that do not fit; 0 = what is free", "GIB", 0, 1e6, {}},
       {"checkpoint_every", kRun, &S::checkpoint_every, "store resumable state every N steps", "N", 0, 1000, {}},
       {"overwrite", kRun, &S::overwrite, "replace existing files", "", 0, 0, {}},
       {"resume", kRun, &S::resume, "go on from a checkpoint of the same settings", "", 0, 0, {}},

@@ -53,9 +53,9 @@ Result<std::unique_ptr<PackedLinear>> pack_linear(const LinearDesc& d, std::span
 }
 
 size_t packed_linear_bytes(const LinearDesc& d) {
-  // Panels are padded to 64 columns and pairs of inputs; the bias is f32.
-  size_t out = size_t(d.out + 63) / 64 * 64, in = size_t(d.in + 1) / 2 * 2;
-  return out * in * dtype_size(d.compute) + size_t(d.out) * 4;
+  // Panels are padded to 64 columns and pairs of inputs, on a device rows to 16 bytes; the bias is f32, there bf16 too.
+  size_t out = size_t(d.out + 63) / 64 * 64, row = (size_t(d.in) * dtype_size(d.compute) + 15) / 16 * 16;
+  return out * row + size_t(d.out) * 6;
 }
 
 ConvSize conv_out_size(const ConvDesc& d, int64_t h, int64_t w) {

@@ -46,7 +46,9 @@ class LinearBackend {
 // Packs with the first back end that takes the description. Packing checks shapes: a mismatch is a bug.
 Result<std::unique_ptr<PackedLinear>> pack_linear(const LinearDesc& d, std::span<const LinearRows> rows, const ExecContext& ctx);
 
-// Bytes the packed weights will take, before anything is read (upper bound, within 5%).
+// Bytes the packed weights will take, before anything is read: an upper bound for every back end, within 5% at the sizes of
+// models. They are in kPackedTensors at most.
+constexpr int64_t kPackedTensors = 3;
 size_t packed_linear_bytes(const LinearDesc& d);
 
 }  // namespace zt

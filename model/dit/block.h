@@ -6,6 +6,7 @@
 
 #include "kernels/api/linear.h"
 #include "model/config/config.h"
+#include "model/io/block_stream.h"
 #include "model/io/weights.h"
 
 namespace zt {
@@ -25,6 +26,7 @@ struct BlockWeights {
 struct TransformerWeights {
   LinearPtr patch, text_1, text_2, time_1, time_2, time_projection, head;
   Tensor head_modulation;  // [2, dim] f32: shift, scale
+  BlockStream stream;      // says when a block's weights may be read
   std::vector<BlockWeights> blocks;
   size_t bytes = 0;
 };
@@ -36,11 +38,10 @@ bool has_projection(const TransformerConfig& c, WeightStore& store);
 
 // Checks, then takes every tensor from `store` (diffusers or original names), packs it and drops its pages. compute: f32 or
 // bf16 for the blocks; time embedding, patch embedding and head are f32 in either case, as their sums must be.
-Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, const ExecContext& ctx);
+Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, bool streamed,
+                                                    const ExecContext& ctx);
 
-// Bytes of the projections of has_projection, which transformer_weight_bytes does not count.
-size_t projection_bytes(const TransformerConfig& c);
-// Bytes of the packed weights, before anything is read.
-size_t transformer_weight_bytes(const TransformerConfig& c, DType compute);
+// Bytes of the packed weights, before anything is read. projection: with the weights of has_projection.
+ChainBytes transformer_bytes(const TransformerConfig& c, DType compute, bool projection);
 
 }  // namespace zt

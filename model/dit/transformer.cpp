@@ -137,7 +137,9 @@ Result<std::unique_ptr<TextContext>> WanTransformer::encode_text(const TensorVie
   ZT_ASSIGN_OR_RETURN(Tensor text, ctx.arena->make(t_, {rows, d}));
   linear(*w_.text_1, in, hidden, ctx);
   linear(*w_.text_2, hidden, text, ctx);
-  for (const auto& b : w_.blocks) {
+  for (int64_t layer = 0; layer < c_.layers; ++layer) {
+    w_.stream.use(layer);
+    const BlockWeights& b = w_.blocks[size_t(layer)];
     ZT_ASSIGN_OR_RETURN(Tensor kv, ctx.arena->make(t_, {rows, 2 * d}));
     linear(*b.cross_kv, text, kv, ctx);
     TensorView k = kv.view().slice(1, 0, d);
@@ -286,6 +288,7 @@ Status WanTransformer::forward(const TensorView& latent, const Conditioning& con
   step.x = a_.x, step.out = a_.h, step.eps = c_.eps, step.rows_per_group = p.rows_per_group;
   for (int64_t layer = 0; layer < c_.layers; ++layer) {
     if (ctx.cancelled()) return Status(Code::kCancelled, fmt::format("cancelled in step {}, block {}", cond.step + 1, layer));
+    w_.stream.use(layer);
     const BlockWeights& b = w_.blocks[size_t(layer)];
     NormArgs a = step;
     if (layer > 0) a.y = a_.y, a.gate = ffn_gate(layer - 1);
@@ -313,22 +316,25 @@ Status WanTransformer::forward(const TensorView& latent, const Conditioning& con
 }  // namespace
 
 Result<std::unique_ptr<Transformer>> Transformer::load(const TransformerConfig& config, WeightStore& store, DType compute,
-                                                       const ExecContext& ctx) {
-  ZT_ASSIGN_OR_RETURN(TransformerWeights w, load_transformer_weights(config, store, compute, ctx));
+                                                       const ExecContext& ctx, bool streamed) {
+  ZT_ASSIGN_OR_RETURN(TransformerWeights w, load_transformer_weights(config, store, compute, streamed, ctx));
   return std::unique_ptr<Transformer>(std::make_unique<WanTransformer>(config, compute, std::move(w)));
 }
 
-DitMemory dit_memory(const TransformerConfig& c, const Shape& latent, int64_t text_rows, DType compute, const ExecContext& ctx) {
+DitMemory dit_memory(const TransformerConfig& c, const Shape& latent, int64_t text_rows, DType compute, bool projection,
+                     const ExecContext& ctx) {
   Grid g = token_grid(c, latent);
   int64_t n = g.tokens(), d = c.dim(), patch = c.patch_t * c.patch_h * c.patch_w;
   size_t t = dtype_size(compute), f = sizeof(float);
   DitMemory m;
-  m.weights = transformer_weight_bytes(c, compute);
+  m.weights = transformer_bytes(c, compute, projection);
   m.text_context = size_t(c.layers * (text_rows + 1) * 2 * d) * t;
+  m.text_working = size_t((text_rows + 1) * (c.text_dim + 2 * d)) * t;
   size_t row = size_t(d) * f + size_t(2 * d + std::max(3 * d, c.ffn_dim)) * t + size_t(patch * std::max(c.in_channels, c.out_channels)) * f +
                size_t(c.head_dim) * f;
   AttentionProblem p{1, c.heads, c.head_dim, compute, 0, false};
-  m.activations = size_t(n) * row + dense_workspace(n, n, p, ctx);
+  size_t time = size_t(c.freq_dim + 18 * d) * f;  // what ensure_groups makes for one group
+  m.activations = size_t(n) * row + time + dense_workspace(n, n, p, ctx);
   return m;
 }
 

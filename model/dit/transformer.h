@@ -8,6 +8,7 @@
 #include "kernels/plan/attention_plan.h"
 #include "model/config/config.h"
 #include "model/dit/attend.h"
+#include "model/io/block_stream.h"
 #include "model/io/weights.h"
 
 namespace zt {
@@ -31,12 +32,16 @@ struct Conditioning {
 };
 
 struct DitMemory {
-  size_t weights = 0, activations = 0, text_context = 0;  // text_context: one prompt
+  ChainBytes weights;
+  size_t activations = 0, text_context = 0;  // text_context: one prompt
+  size_t text_working = 0;                   // while a prompt's is made
 };
 
 class Transformer {
  public:
-  static Result<std::unique_ptr<Transformer>> load(const TransformerConfig& config, WeightStore& store, DType compute, const ExecContext& ctx);
+  // streamed: the blocks' weights stay in host memory and come when they are used (block_stream.h).
+  static Result<std::unique_ptr<Transformer>> load(const TransformerConfig& config, WeightStore& store, DType compute, const ExecContext& ctx,
+                                                   bool streamed = false);
   virtual ~Transformer() = default;
   // embeds [n, text_dim] f32, on the host: the real rows; max_tokens - n zero rows are understood (n <= max_tokens). Call prepare()
   // first: the plan of the cross-attention is made for the prepared number of tokens.
@@ -57,6 +62,8 @@ inline Grid token_grid(const TransformerConfig& c, const Shape& latent) {
   return {latent[1] / c.patch_t, latent[2] / c.patch_h, latent[3] / c.patch_w};
 }
 
-DitMemory dit_memory(const TransformerConfig& config, const Shape& latent, int64_t text_rows, DType compute, const ExecContext& ctx);
+// projection: the weights have proj_l (has_projection).
+DitMemory dit_memory(const TransformerConfig& config, const Shape& latent, int64_t text_rows, DType compute, bool projection,
+                     const ExecContext& ctx);
 
 }  // namespace zt

@@ -30,7 +30,14 @@ struct LinearShapes {
 class Loader {
  public:
   // ctx null: only asks for names and shapes, so that a wrong model is refused before anything is read.
-  Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {}
+  Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {
+    if (ctx) packing_ = *ctx;
+  }
+
+  // What comes next belongs to this block.
+  void enter(const BlockStream& stream, int64_t block) {
+    if (ctx_) packing_ = stream.packing(block, *ctx_);
+  }
 
   TensorView get(const std::string& name, const Shape& shape) {
     if (ctx_) return store_.get(name, shape);
@@ -48,7 +55,7 @@ class Loader {
     for (const auto& r : rows) {
       if (!r.weight || !r.bias) return store_.finish();  // which says what is wrong: names and shapes were good
     }
-    ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, *ctx_));
+    ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, packing_));
     for (const auto& r : rows) store_.drop(r.weight);
     bytes += into->bytes();
     return {};
@@ -58,7 +65,7 @@ class Loader {
     TensorView v = get(name, stored);
     if (!ctx_) return {};
     if (!v) return store_.finish();
-    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, *ctx_));
+    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, packing_));
     bytes += into.view().bytes();
     return {};
   }
@@ -70,6 +77,7 @@ class Loader {
  private:
   WeightStore& store_;
   const ExecContext* ctx_;
+  ExecContext packing_;
 };
 
 // Where a checkpoint trained for sparse-linear attention keeps the projection of the linear part: "attn1.proj_l" and the
@@ -131,6 +139,7 @@ Status load_all(const TransformerConfig& c, const LinearShapes& s, const WeightS
   const std::string projection = find_projection(c, store);
   for (int64_t i = 0; i < c.layers; ++i) {
     if (in.cancelled()) return Status(Code::kCancelled, "cancelled while loading the transformer");
+    in.enter(w.stream, i);
     ZT_RETURN_IF_ERROR(load_block(c, s, fmt::format("blocks.{}.", i), projection, in, w.blocks[size_t(i)]));
   }
   return {};
@@ -151,26 +160,31 @@ bool has_projection(const TransformerConfig& c, WeightStore& store) {
   return !find_projection(c, store).empty();
 }
 
-Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, const ExecContext& ctx) {
+Result<TransformerWeights> load_transformer_weights(const TransformerConfig& c, WeightStore& store, DType compute, bool streamed,
+                                                    const ExecContext& ctx) {
   ZT_RETURN_IF_ERROR(check_transformer_weights(c, store));
   TransformerWeights w;
+  if (streamed) {
+    ZT_ASSIGN_OR_RETURN(w.stream, BlockStream::make(transformer_bytes(c, compute, has_projection(c, store)), ctx));
+  }
   Loader in(store, &ctx);
   ZT_RETURN_IF_ERROR(load_all(c, LinearShapes(c, compute), store, in, w));
   w.bytes = in.bytes;
   return w;
 }
 
-size_t projection_bytes(const TransformerConfig& c) {
-  return size_t(c.layers * (c.head_dim * c.head_dim + c.head_dim)) * sizeof(float);
-}
-
-size_t transformer_weight_bytes(const TransformerConfig& c, DType compute) {
+ChainBytes transformer_bytes(const TransformerConfig& c, DType compute, bool projection) {
   LinearShapes s(c, compute);
-  size_t once = 0, block = 0;
-  for (const auto* d : {&s.patch, &s.text_1, &s.text_2, &s.time_1, &s.time_2, &s.time_projection, &s.head}) once += packed_linear_bytes(*d);
-  for (const auto* d : {&s.qkv, &s.self_out, &s.cross_q, &s.cross_kv, &s.cross_out, &s.ffn_up, &s.ffn_down}) block += packed_linear_bytes(*d);
-  size_t vectors = size_t(c.dim()) * sizeof(float);
-  return once + 2 * vectors + size_t(c.layers) * (block + 12 * vectors);
+  ChainBytes b;
+  for (const auto* d : {&s.patch, &s.text_1, &s.text_2, &s.time_1, &s.time_2, &s.time_projection, &s.head}) b.rest += packed_linear_bytes(*d);
+  const auto linears = {&s.qkv, &s.self_out, &s.cross_q, &s.cross_kv, &s.cross_out, &s.ffn_up, &s.ffn_down};
+  for (const auto* d : linears) b.block += packed_linear_bytes(*d);
+  const size_t vectors = size_t(c.dim()) * sizeof(float);
+  b.rest += 2 * vectors, b.block += 12 * vectors;
+  if (projection) b.block += size_t(c.head_dim * c.head_dim + c.head_dim) * sizeof(float);
+  constexpr int64_t kVectors = 9;  // the Tensors of BlockWeights
+  b.blocks = c.layers, b.tensors = int64_t(linears.size()) * kPackedTensors + kVectors;
+  return b;
 }
 
 }  // namespace zt

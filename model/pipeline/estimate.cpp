@@ -14,41 +14,58 @@ size_t merge_bytes(const TransformerConfig& c, const LowRank& delta) {
 
 }  // namespace
 
-Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx) const {
+Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx, size_t beside) const {
   ZT_ASSIGN_OR_RETURN(Shape latent, latent_shape(model_, clip));
-  TextMemory text = text_memory(model_.text_config, text_rows, compute_);
-  DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, ctx);
-  VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx);
-  const size_t base_weights = dit.weights;
   auto projection = has_projection();  // weights that cannot be read are for the first step to tell
-  if (projection.ok() && *projection) dit.weights += projection_bytes(model_.transformer_config);
-  size_t latents = size_t(latent.count()) * sizeof(float);
+  const bool projected = projection.ok() && *projection, on_device = ctx.arena->memory();
+  TextMemory text = text_memory(model_.text_config, text_rows, compute_);
+  DitMemory dit = dit_memory(model_.transformer_config, latent, text_rows, compute_, projected, ctx);
+  VaeMemory vae = vae_decode_memory(model_.vae_config, latent[2], latent[3], compute_, ctx);
+  size_t latents = size_t(latent.count()) * sizeof(float), budget = ctx.arena->budget();
 
   MemoryEstimate e;
-  // Parts that stay loaded together count in every phase that follows their own.
-  // Of two transformers that share the steps the larger is loaded, or both.
-  if (shares_steps() && keep_all()) dit.weights += base_weights;
-  size_t kept_text = keep_all() ? text.weights : 0, kept_dit = keep_all() ? dit.weights : 0;
-  e.weights = dit.weights;
-  // x, velocity, the unguided velocity, x0, and up to three history tensors of the sampler.
-  e.activations = dit.activations + 2 * dit.text_context + 7 * latents;
-  e.text = text.weights + text.activations;
-  e.denoise = kept_text + dit.weights + e.activations;
-  // Merging is over before the activations come, and happens on the host.
-  if (delta_ && !ctx.arena->memory()) e.denoise = std::max(e.denoise, kept_text + dit.weights + merge_bytes(model_.transformer_config, *delta_));
-  // The caller's latents and their denormalised copy.
-  size_t before = kept_text + kept_dit + 2 * latents;
+  // Of two transformers that share the steps one is loaded at a time, of a small model both.
+  const size_t base = shares_steps() ? transformer_bytes(model_.transformer_config, compute_, false).resident() : 0;
+  e.weights = dit.weights.resident() + (small() ? base : 0), e.text_weights = text.weights, e.transformer_weights = dit.weights;
+  // Up to three history tensors of the sampler; then, when the prompts are through, x, velocity, the unguided velocity and x0.
+  e.activations = dit.activations + 2 * dit.text_context + 3 * latents + std::max(dit.text_working, 4 * latents);
   e.decode_working = vae.cache + vae.activations;
-  e.decode = before + vae.total();
-  if (tiled || e.decode > ctx.arena->budget()) {
+  size_t before_decode = 0;
+  auto place = [&](const Placement& p) {
+    auto bytes = [](const ChainBytes& b, bool streamed) { return streamed ? b.streamed() : b.resident(); };
+    const size_t text_weights = bytes(text.weights, p.text_streamed), dit_weights = bytes(dit.weights, p.transformer_streamed) + (p.together ? base : 0);
+    // Parts that stay loaded together count in every phase that follows their own.
+    const size_t kept_text = p.together ? text_weights : 0, kept_dit = p.together ? dit_weights : 0;
+    e.placement = p;
+    e.text = text_weights + text.activations;
+    e.denoise = kept_text + dit_weights + e.activations;
+    // Merging is over before the activations come, and happens on the host.
+    if (delta_ && !on_device) e.denoise = std::max(e.denoise, kept_text + dit_weights + merge_bytes(model_.transformer_config, *delta_));
+    e.denoise += beside;
+    // The caller's latents and their denormalised copy.
+    before_decode = kept_text + kept_dit + 2 * latents;
+    e.decode = before_decode + vae.total();
+  };
+  place({.together = small()});
+  if (on_device && e.peak() > budget) {
+    place({});
+    // A part of one or two blocks gains nothing.
+    auto stream = [&](size_t phase, const ChainBytes& b) { return phase > budget && b.streamed() < b.resident(); };
+    place({.text_streamed = stream(e.text, text.weights), .transformer_streamed = stream(e.denoise, dit.weights)});
+  }
+  if (tiled || e.decode > budget) {
     VaeMemory tiles = vae_tiled_memory(model_.vae_config, latent[2], latent[3], latent[1], compute_, ctx);
     if (tiled || tiles.total() < vae.total()) {
       e.tiled_decode = true;
       e.decode_working = tiles.cache + tiles.activations;
-      e.decode = before + tiles.total();
+      e.decode = before_decode + tiles.total();
     }
   }
   return e;
+}
+
+size_t MemoryEstimate::host() const {  // one part at a time
+  return std::max(placement.text_streamed ? text_weights.streamed_host() : 0, placement.transformer_streamed ? transformer_weights.streamed_host() : 0);
 }
 
 Result<bool> TextToVideo::has_projection() const {

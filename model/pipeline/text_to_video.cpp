@@ -33,6 +33,7 @@ Result<std::unique_ptr<TextToVideo>> TextToVideo::open(const std::string& root, 
   std::unique_ptr<TextToVideo> p(new TextToVideo());
   ZT_ASSIGN_OR_RETURN(p->model_, open_model_folder(root));
   p->compute_ = compute;
+  p->placement_.together = p->small();
   if (const auto& v = p->model_.variant) {
     ZT_ASSIGN_OR_RETURN(p->delta_, LowRank::open(v->delta, v->rank, v->alpha));
   }
@@ -49,10 +50,17 @@ Result<TokenIds> TextToVideo::tokenize(std::string_view prompt) const {
   return tokenizer_->encode(clean, model_.max_text_tokens);
 }
 
-bool TextToVideo::keep_all() const {
+bool TextToVideo::small() const {
   constexpr size_t kSmall = size_t(512) << 20;
-  size_t all = transformer_weight_bytes(model_.transformer_config, compute_) + text_memory(model_.text_config, 1, compute_).weights;
+  size_t all = transformer_bytes(model_.transformer_config, compute_, false).resident() +
+               text_memory(model_.text_config, 1, compute_).weights.resident();
   return all <= kSmall;
+}
+
+void TextToVideo::place(const Placement& placement) {
+  if (placement_ == placement) return;
+  placement_ = placement;
+  release_text(), release_transformer(), release_decoder();
 }
 
 Status TextToVideo::check_values(const std::string& path, const WeightStore& store) {
@@ -84,7 +92,7 @@ Status TextToVideo::load_text(const ExecContext& ctx) {
   if (text_) return {};
   if (!keep_all()) release_transformer(), release_decoder();
   ZT_ASSIGN_OR_RETURN(WeightStore store, open_checked(model_.text_encoder));
-  ZT_ASSIGN_OR_RETURN(text_, TextEncoder::load(model_.text_config, store, compute_, ctx));
+  ZT_ASSIGN_OR_RETURN(text_, TextEncoder::load(model_.text_config, store, compute_, ctx, placement_.text_streamed));
   return {};
 }
 
@@ -94,7 +102,7 @@ Status TextToVideo::load_transformer(const ExecContext& ctx) {
   ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads));
   ZT_RETURN_IF_ERROR(check_transformer_values(store));
   if (delta_ && ctx.warn) ctx.warn(fmt::format("variant {}: {}, every key of the delta used", model_.variant->name, delta_->summary()));
-  ZT_ASSIGN_OR_RETURN(transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx));
+  ZT_ASSIGN_OR_RETURN(transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx, placement_.transformer_streamed));
   return {};
 }
 
@@ -107,7 +115,7 @@ Result<Transformer*> TextToVideo::transformer_for(bool base, const ExecContext& 
     if (!keep_all()) release_text(), release_decoder(), release_transformer();
     ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads, true));
     ZT_RETURN_IF_ERROR(check_values(model_.transformer, store));
-    ZT_ASSIGN_OR_RETURN(base_transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx));
+    ZT_ASSIGN_OR_RETURN(base_transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx, placement_.transformer_streamed));
   }
   return base_transformer_.get();
 }

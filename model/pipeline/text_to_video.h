@@ -33,12 +33,24 @@ int64_t snap_frames(const ModelFolder& model, int64_t frames);
 // Latent [C, T, H, W] of a clip, or why the model cannot make this size (kInvalid).
 Result<Shape> latent_shape(const ModelFolder& model, const ClipShape& clip);
 
+// Where the weights of the parts are. On a device only: with less memory the parts first go one before the next comes, then the
+// blocks of one that does not fit are streamed from host memory (block_stream.h). It changes no result.
+struct Placement {
+  bool together = false;  // all parts stay loaded; else each stage frees those of the others first
+  bool text_streamed = false, transformer_streamed = false;
+  bool operator==(const Placement&) const = default;
+};
+
 // Bytes per phase, upper bounds within 10% of what is measured. Weights count in the phase that holds them.
 struct MemoryEstimate {
   size_t text = 0, denoise = 0, decode = 0;       // peak of each phase
   size_t weights = 0, activations = 0, decode_working = 0;  // of the transformer; of the decoder beyond its weights
   bool tiled_decode = false;                      // asked for, or chosen because the exact decode does not fit
+  Placement placement;                            // the first that fits
+  ChainBytes text_weights, transformer_weights;
   size_t peak() const { return std::max({text, denoise, decode}); }
+  // Host memory of streamed weights, beside that of the device.
+  size_t host() const;
 };
 
 struct DenoiseRequest {
@@ -86,8 +98,11 @@ class TextToVideo {
   DType compute() const { return compute_; }
 
   // text_rows: longest of the two prompts in tokens; use model().max_text_tokens when not known yet. tiled: decoding in
-  // tiles is asked for; else it is the answer where the exact decode does not fit the arena's budget.
-  Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx) const;
+  // tiles is asked for; else it is the answer where the exact decode does not fit the arena's budget. beside: what the attention
+  // method and others hold while the clip is denoised.
+  Result<MemoryEstimate> estimate(const ClipShape& clip, int64_t text_rows, bool tiled, const ExecContext& ctx, size_t beside = 0) const;
+  // How parts are loaded from here on. Those that are loaded otherwise go.
+  void place(const Placement& placement);
 
   // Whether the transformer has proj_l weights, which the linear part of an attention plan may need.
   Result<bool> has_projection() const;
@@ -113,14 +128,15 @@ class TextToVideo {
   // The transformer is that of the last step, a variant's own where it shares the steps (Variant::boundary_ratio).
   Status load_transformer(const ExecContext& ctx);
   Status load_decoder(const ExecContext& ctx);
-  // All parts stay loaded together when the model is small; else each stage frees the parts of the others first.
-  bool keep_all() const;
+  // All parts stay loaded together: the model is small, and nobody has placed them otherwise.
+  bool keep_all() const { return placement_.together; }
   void release_text();
   void release_transformer();
   void release_decoder();
 
  private:
   TextToVideo() = default;
+  bool small() const;
   // Which transformer makes the steps of a job: a variant with a boundary_ratio has its base's beside its own.
   bool shares_steps() const { return model_.variant && model_.variant->boundary_ratio; }
   Result<Transformer*> transformer_for(bool base, const ExecContext& ctx);
@@ -135,6 +151,7 @@ class TextToVideo {
   std::shared_ptr<const LowRank> delta_;
   mutable std::optional<bool> projection_;  // once it is known
   DType compute_ = DType::f32;
+  Placement placement_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<TextEncoder> text_;
   std::unique_ptr<Transformer> transformer_, base_transformer_;

@@ -40,14 +40,25 @@ struct Layer {
 class Loader {
  public:
   // ctx null: only asks for names and shapes.
-  Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {}
+  Loader(WeightStore& store, const ExecContext* ctx) : store_(store), ctx_(ctx) {
+    if (ctx) packing_ = *ctx;
+  }
+
+  // What comes next belongs to this layer.
+  void enter(const BlockStream& stream, int64_t layer) {
+    if (ctx_) packing_ = stream.packing(layer, *ctx_);
+  }
+  // And from here on to none.
+  void leave() {
+    if (ctx_) packing_ = *ctx_;
+  }
 
   Status pack(LinearPtr& into, const LinearDesc& d, std::initializer_list<std::string> names) {
     std::vector<LinearRows> rows;
     for (const std::string& name : names)
       rows.push_back({store_.get(name + ".weight", {d.out / int64_t(names.size()), d.in}), {}});
     if (!ctx_) return ok_status();
-    ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, *ctx_));
+    ZT_ASSIGN_OR_RETURN(into, pack_linear(d, rows, packing_));
     for (const LinearRows& r : rows) store_.drop(r.weight);
     bytes += into->bytes();
     return ok_status();
@@ -56,7 +67,7 @@ class Loader {
   Status floats(Tensor& into, const std::string& name, const Shape& stored, const Shape& shape) {
     TensorView v = store_.get(name, stored);
     if (!ctx_) return ok_status();
-    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, *ctx_));
+    ZT_ASSIGN_OR_RETURN(into, to_device(v, DType::f32, shape, packing_));
     bytes += into.view().bytes();
     return ok_status();
   }
@@ -76,10 +87,12 @@ class Loader {
  private:
   WeightStore& store_;
   const ExecContext* ctx_;
+  ExecContext packing_;
 };
 
 struct Weights {
-  TensorView table;  // [vocab, d_model], in the file
+  TensorView table;    // [vocab, d_model], in the file
+  BlockStream stream;  // says when a layer's weights may be read
   std::vector<Layer> layers;
   Tensor final_norm;  // [1, d_model]
 };
@@ -89,6 +102,7 @@ Status load_all(const TextConfig& c, const Shapes& s, WeightStore& store, Loader
   w.layers.resize(size_t(c.layers));
   for (int64_t i = 0; i < c.layers; ++i) {
     if (in.cancelled()) return Status(Code::kCancelled, "cancelled while loading the text encoder");
+    in.enter(w.stream, i);
     Layer& l = w.layers[size_t(i)];
     std::string block = fmt::format("encoder.block.{}.layer.", i), attention = block + "0.SelfAttention.";
     ZT_RETURN_IF_ERROR(in.floats(l.attention_norm, block + "0.layer_norm.weight", {c.d_model}, {1, c.d_model}));
@@ -101,6 +115,7 @@ Status load_all(const TextConfig& c, const Shapes& s, WeightStore& store, Loader
     ZT_RETURN_IF_ERROR(in.pack(l.up, s.up, {ffn + (c.gated_gelu ? "wi_1" : "wi")}));
     ZT_RETURN_IF_ERROR(in.pack(l.down, s.down, {ffn + "wo"}));
   }
+  in.leave();
   return in.floats(w.final_norm, "encoder.final_layer_norm.weight", {c.d_model}, {1, c.d_model});
 }
 
@@ -115,7 +130,10 @@ class Umt5Encoder final : public TextEncoder {
  public:
   Umt5Encoder(const TextConfig& c, const WeightStore& store, DType compute) : c_(c), store_(store), compute_(compute) {}
 
-  Status load(const ExecContext& ctx) {
+  Status load(bool streamed, const ExecContext& ctx) {
+    if (streamed) {
+      ZT_ASSIGN_OR_RETURN(w_.stream, BlockStream::make(text_memory(c_, 1, compute_).weights, ctx));
+    }
     Loader in(store_, &ctx);
     ZT_RETURN_IF_ERROR(load_all(c_, Shapes(c_, compute_), store_, in, w_));
     bytes_ = in.bytes;
@@ -146,12 +164,14 @@ class Umt5Encoder final : public TextEncoder {
 
     gather_rows({w_.table, x, ids}, ctx);
     TensorView pending;  // y when it still has to be added to x
-    for (const Layer& l : w_.layers) {
+    for (int64_t i = 0; i < c_.layers; ++i) {
       if (ctx.cancelled()) return Status(Code::kCancelled, "cancelled while encoding the prompt");
+      w_.stream.use(i);
+      const Layer& l = w_.layers[size_t(i)];
       rms(x, pending, l.attention_norm, h, ctx);
       l.qkv->run(h, qkv, ctx);
       if (!l.bias.empty()) ZT_RETURN_IF_ERROR(fill_bias(l.bias.data(), buckets, bias, ctx));
-      auto part = [&](int64_t i) { return as_heads(qkv, i * inner, c_.heads, c_.d_kv); };
+      auto part = [&](int64_t p) { return as_heads(qkv, p * inner, c_.heads, c_.d_kv); };
       bias_attention({part(0), part(1), part(2), as_heads(attention, 0, c_.heads, c_.d_kv), bias, 1.f}, ctx);
       l.out->run(attention, y, ctx);
       rms(x, y, l.ffn_norm, h, ctx);
@@ -209,11 +229,11 @@ Status check_text_weights(const TextConfig& config, WeightStore& store) {
 }
 
 Result<std::unique_ptr<TextEncoder>> TextEncoder::load(const TextConfig& config, WeightStore& store, DType compute,
-                                                       const ExecContext& ctx) {
+                                                       const ExecContext& ctx, bool streamed) {
   ZT_CHECK(compute == DType::f32 || compute == DType::bf16);
   ZT_RETURN_IF_ERROR(check_text_weights(config, store));
   auto encoder = std::make_unique<Umt5Encoder>(config, store, compute);
-  ZT_RETURN_IF_ERROR(encoder->load(ctx));
+  ZT_RETURN_IF_ERROR(encoder->load(streamed, ctx));
   return std::unique_ptr<TextEncoder>(std::move(encoder));
 }
 
@@ -222,8 +242,10 @@ TextMemory text_memory(const TextConfig& c, int64_t tokens, DType compute) {
                ff = size_t(c.d_ff);
   const size_t element = dtype_size(compute), tables = size_t(c.bias_per_layer ? c.layers : 1);
   TextMemory m;
-  m.weights =
-      size_t(c.layers) * (Shapes(c, compute).bytes(c.gated_gelu) + 2 * d * 4) + d * 4 + tables * size_t(c.buckets * c.heads) * 4;
+  constexpr int64_t kLinears = 5, kNorms = 2;
+  m.weights.blocks = c.layers, m.weights.tensors = kLinears * kPackedTensors + kNorms;
+  m.weights.block = Shapes(c, compute).bytes(c.gated_gelu) + 2 * d * 4;
+  m.weights.rest = d * 4 + tables * size_t(c.buckets * c.heads) * 4;
   // x, y, out in f32; h, qkv, attention and the hidden row in the compute type; both halves of the gate; the bias. The rows
   // of the embedding table that a prompt touches come from the mapped file, page by page.
   constexpr size_t kPage = 4096;

@@ -8,15 +8,17 @@
 
 #include "kernels/api/exec_context.h"
 #include "model/config/config.h"
+#include "model/io/block_stream.h"
 #include "model/io/weights.h"
 
 namespace zt {
 
 class TextEncoder {
  public:
-  // compute: f32 or bf16. Weights are packed from `store` layer by layer and their pages dropped.
+  // compute: f32 or bf16. Weights are packed from `store` layer by layer and their pages dropped. streamed: those of the layers
+  // stay in host memory and come when they are used (block_stream.h).
   static Result<std::unique_ptr<TextEncoder>> load(const TextConfig& config, WeightStore& store, DType compute,
-                                                   const ExecContext& ctx);
+                                                   const ExecContext& ctx, bool streamed = false);
   virtual ~TextEncoder() = default;
   // ids [n] -> embedding f32 [n, d_model] from ctx.arena.
   virtual Result<Tensor> encode(std::span<const int32_t> ids, const ExecContext& ctx) const = 0;
@@ -28,7 +30,8 @@ Status check_text_weights(const TextConfig& config, WeightStore& store);
 
 // Upper bounds before anything is loaded.
 struct TextMemory {
-  size_t weights = 0, activations = 0;
+  ChainBytes weights;
+  size_t activations = 0;
 };
 TextMemory text_memory(const TextConfig& config, int64_t tokens, DType compute);
 

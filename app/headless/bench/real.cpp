@@ -66,7 +66,7 @@ Status add_transformer(Report& report, const RealModel& m, const Shape& latent, 
   ZT_ASSIGN_OR_RETURN(auto dit, Transformer::load(m.transformer, store, type, ctx));
   ZT_RETURN_IF_ERROR(dit->prepare(latent, ctx));
   constexpr int64_t kTextRows = 64;
-  DitMemory memory = dit_memory(m.transformer, latent, kTextRows, type, ctx);
+  DitMemory memory = dit_memory(m.transformer, latent, kTextRows, type, false, ctx);
   Tensor embeds = noise({kTextRows, m.transformer.text_dim}, ctx), x = noise(latent, ctx), v = noise(latent, ctx);
   ZT_ASSIGN_OR_RETURN(auto text, dit->encode_text(embeds, 512, ctx));
   ZT_ASSIGN_OR_RETURN(auto policy, make_policy("dense"));
@@ -94,7 +94,7 @@ Status add_transformer(Report& report, const RealModel& m, const Shape& latent, 
   report.lines.push_back(zones(profiler, "  norms and rotary embedding", {"norm", "rope"}, calls));
   for (auto& l : report.lines) l.matmul_gflops = peak, l.implementation = std::string(dtype_name(type));
   report.facts["transformer"] = {{"weights_gb", gb(dit->weight_bytes())},
-                                 {"estimate_gb", gb(memory.weights + memory.activations + memory.text_context)},
+                                 {"estimate_gb", gb(memory.weights.resident() + memory.activations + memory.text_context)},
                                  {"arena_peak_gb", gb(ctx.arena->peak())},
                                  {"rss_peak_gb", peak_rss_gb()}};
   return {};

@@ -48,6 +48,17 @@ bool check_render(const ExecContext& ctx, const std::string& root, const std::st
     r.attention = need(make_policy("dense"));
     Tensor made = need(pipeline->denoise({width, height, frames}, r, {}, ctx));
     const double denoised = now_seconds();
+    // The same with weights that come block by block.
+    auto coming = need(TextToVideo::open(root, compute));
+    coming->place({.text_streamed = true, .transformer_streamed = true});
+    bool same = values_of(need(coming->embed(need(coming->tokenize("")), ctx))) == values_of(negative);
+    need(coming->load_transformer(ctx));
+    const double ready = now_seconds();
+    r.attention = need(make_policy("dense"));
+    same = values_of(need(coming->denoise({width, height, frames}, r, {}, ctx))) == values_of(made) && same;
+    const double streamed = now_seconds() - ready;
+    coming.reset();
+    const double begin_decode = now_seconds();
     int64_t count = 0, bad = 0;
     need(pipeline->decode(made, false, [&](const TensorView& f) {
       ++count;
@@ -55,8 +66,9 @@ bool check_render(const ExecContext& ctx, const std::string& root, const std::st
       return ok_status();
     }, ctx));
     nlohmann::json j{{"event", "render"}, {"precision", std::string(dtype_name(compute))}, {"text_s", embedded - begin}, {"load_s", loaded - embedded},
-                     {"denoise_s", denoised - loaded}, {"decode_s", now_seconds() - denoised}, {"frames", count}, {"not_finite", bad}};
-    bool ok = count == frames && bad == 0;
+                     {"denoise_s", denoised - loaded}, {"decode_s", now_seconds() - begin_decode}, {"frames", count}, {"not_finite", bad}};
+    j["streamed_denoise_s"] = streamed, j["streamed_equal"] = same;
+    bool ok = count == frames && bad == 0 && same;
     if (!latents.empty()) {
       SafetensorsFile file = need(SafetensorsFile::open(latents));
       const double error = nmse_of(values_of(made), values_of(file.tensors.at("latents")));
@@ -75,10 +87,11 @@ bool check_render(const ExecContext& ctx, const std::string& root, const std::st
 bool time_model(const ExecContext& ctx, int64_t frames) {
   const int64_t t = (frames - 1) / 4 + 1;
   const Shape latent{16, t, 60, 104};
-  {
+  for (bool streamed : {false, true}) {
+    ctx.arena->reset_peak();
     WeightStore store = WeightStore::synthetic(1);
     const double begin = now_seconds();
-    auto dit = need(Transformer::load({}, store, DType::bf16, ctx));
+    auto dit = need(Transformer::load({}, store, DType::bf16, ctx, streamed));
     need(dit->prepare(latent, ctx));
     Tensor embeds = need(host_arena(ctx).zeros(DType::f32, {64, 4096}));
     auto text = need(dit->encode_text(embeds, 512, ctx));
@@ -98,9 +111,9 @@ bool time_model(const ExecContext& ctx, int64_t frames) {
     const double first = forward(nullptr), second = forward(nullptr);
     WaitingProfiler waits;
     const double watched = forward(&waits);
-    print_line({{"event", "transformer"}, {"model", "wan2.1-t2v-1.3b, synthetic"}, {"tokens", dit->grid().tokens()}, {"load_s", loaded},
-                {"first_s", first}, {"forward_s", second}, {"watched_s", watched}, {"self_attention_s", waits.self}, {"cross_attention_s", waits.cross},
-                {"memory_gib", double(ctx.arena->peak()) / double(1 << 30)}});
+    print_line({{"event", "transformer"}, {"model", "wan2.1-t2v-1.3b, synthetic"}, {"streamed", streamed}, {"tokens", dit->grid().tokens()},
+                {"load_s", loaded}, {"first_s", first}, {"forward_s", second}, {"watched_s", watched}, {"self_attention_s", waits.self},
+                {"cross_attention_s", waits.cross}, {"memory_gib", double(ctx.arena->peak()) / double(1 << 30)}});
   }
   VaeConfig config;
   config.latents_mean.assign(size_t(config.z_dim), 0.f), config.latents_std.assign(size_t(config.z_dim), 1.f);
