@@ -153,6 +153,7 @@ Status TextToVideo::decode(const TensorView& latents, bool tiled, const FrameSin
   ZT_RETURN_IF_ERROR(decoder_->begin(latents.dim(2), latents.dim(3), ctx));
   Status status;
   for (int64_t t = 0; t < latents.dim(1) && status.ok(); ++t) status = decoder_->push(z.view().select(1, t), sink, ctx);
+  if (status.ok()) status = decoder_->finish(sink, ctx);
   decoder_->end();
   return status;
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/api/transfer.h"
 #include "kernels/core/parallel.h"
+#include "model/vae/leaving_frames.h"
 #include "model/vae/network.h"
 #include "model/vae/vae.h"
 #include "model/vae/weights.h"
@@ -17,6 +18,7 @@ class Decoder final : public VaeDecoder {
   Status begin(int64_t h, int64_t w, const ExecContext& ctx) override {
     h_ = h, w_ = w;
     ZT_RETURN_IF_ERROR(net_.begin(h, w, ctx));
+    ZT_RETURN_IF_ERROR(leaving_.begin({h * w * scale_ * scale_, kRgb}, ctx));
     rows_ = {};
     ZT_ASSIGN_OR_RETURN(rows_, ctx.arena->make(DType::f32, {h * w, post_quant_->desc().in}));
     return {};
@@ -32,31 +34,38 @@ class Decoder final : public VaeDecoder {
     }
     ZT_RETURN_IF_ERROR(in.finish(ctx));
     post_quant_->run(rows_, net_.input(), ctx);
-    return net_.push([&](const TensorView& rows) { return show(rows, sink, ctx); }, ctx);
+    const auto give = giver(sink, ctx);
+    return net_.push([&](const TensorView& rows) { return leaving_.push(rows, give, ctx); }, ctx);
   }
+
+  Status finish(const FrameSink& sink, const ExecContext& ctx) override { return leaving_.finish(giver(sink, ctx)); }
 
   void end() override {
     net_.end();
+    leaving_.end();
     rows_ = {};
   }
 
   size_t weight_bytes() const override { return net_.weight_bytes() + post_quant_->bytes(); }
 
  private:
-  Status show(const TensorView& made, const FrameSink& sink, const ExecContext& ctx) const {
-    ZT_ASSIGN_OR_RETURN(HostCopy copy, to_host(made, ctx));
-    const TensorView& rows = copy.view;
-    {
-      ProfileZone zone(ctx.profiler, "vae.clamp");
-      float* v = rows.as<float>();
-      parallel_ranges(ctx.threads, rows.count(), 1 << 16, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) v[i] = std::clamp(v[i], -1.f, 1.f);
-      });
-    }
-    return sink(rows.reshape({h_ * scale_, w_ * scale_, rows.dim(1)}));
+  // To the sink, in its range and shape.
+  LeavingFrames::Give giver(const FrameSink& sink, const ExecContext& ctx) const {
+    return [this, &sink, &ctx](const TensorView& rows) {
+      {
+        ProfileZone zone(ctx.profiler, "vae.clamp");
+        float* v = rows.as<float>();
+        parallel_ranges(ctx.threads, rows.count(), 1 << 16, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) v[i] = std::clamp(v[i], -1.f, 1.f);
+        });
+      }
+      return sink(rows.reshape({h_ * scale_, w_ * scale_, kRgb}));
+    };
   }
 
+  static constexpr int64_t kRgb = 3;
   VaeNetwork net_;
+  LeavingFrames leaving_;
   std::unique_ptr<PackedLinear> post_quant_;  // in f32 whatever the network computes in: it is small
   Tensor rows_;                               // [h * w, z] f32
   int64_t scale_, h_ = 0, w_ = 0;

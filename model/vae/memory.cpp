@@ -1,6 +1,7 @@
 // The estimates: the same plan, parts and layers that loading and running walk, counted as the arena counts.
 #include <algorithm>
 
+#include "model/vae/leaving_frames.h"
 #include "model/vae/network.h"
 #include "model/vae/vae.h"
 
@@ -37,6 +38,8 @@ VaeMemory vae_decode_memory(const VaeConfig& config, int64_t latent_h, int64_t l
   VaeMemory m = network_memory(vae_decoder_layers(config), latent_h, latent_w, compute, ctx);
   m.weights += Arena::block_bytes(packed_linear_bytes({.in = config.z_dim, .out = config.z_dim}));
   m.activations += floats(latent_h * latent_w * config.z_dim);
+  const int64_t scale = config.spatial_factor();
+  m.activations += LeavingFrames::bytes({latent_h * latent_w * scale * scale, 3}, ctx);
   return m;
 }
 

@@ -125,7 +125,7 @@ class Mosaic {
 Status decode_plain(VaeDecoder& vae, const TensorView& z, const FrameSink& sink, const ExecContext& ctx) {
   ZT_RETURN_IF_ERROR(vae.begin(z.dim(2), z.dim(3), ctx));
   for (int64_t t = 0; t < z.dim(1); ++t) ZT_RETURN_IF_ERROR(vae.push(z.select(1, t), sink, ctx));
-  return {};
+  return vae.finish(sink, ctx);
 }
 
 }  // namespace

@@ -29,9 +29,11 @@ class VaeDecoder {
   virtual ~VaeDecoder() = default;
   // Starts a clip of latent height h and width w: forgets earlier frames, allocates caches from ctx.arena.
   virtual Status begin(int64_t h, int64_t w, const ExecContext& ctx) = 0;
-  // One latent frame z [C, h, w] f32 (any strides); emits 1 frame for the first call, temporal_factor() for each later one.
-  // Checks ctx.cancel between blocks (kCancelled).
+  // One latent frame z [C, h, w] f32 (any strides); makes 1 frame for the first call, temporal_factor() for each later one. On a
+  // device a frame is emitted when the next one is being computed. Checks ctx.cancel between blocks (kCancelled).
   virtual Status push(const TensorView& z, const FrameSink& sink, const ExecContext& ctx) = 0;
+  // Emits what has been made and not emitted: call it behind the last push.
+  virtual Status finish(const FrameSink& sink, const ExecContext& ctx) = 0;
   // Frees caches and scratch.
   virtual void end() = 0;
   virtual size_t weight_bytes() const = 0;

@@ -128,6 +128,7 @@ bool time_model(const ExecContext& ctx, int64_t frames) {
     need(vae->push(z, [&](const TensorView&) { return ++count, ok_status(); }, ctx));
     seconds.push_back(now_seconds() - from);
   }
+  need(vae->finish([&](const TensorView&) { return ++count, ok_status(); }, ctx));
   vae->end();
   print_line({{"event", "decoder"}, {"frames", count}, {"latent_frame_s", seconds}});
   return true;
