@@ -28,7 +28,9 @@ Result<MemoryEstimate> TextToVideo::estimate(const ClipShape& clip, int64_t text
   const size_t base = shares_steps() ? transformer_bytes(model_.transformer_config, compute_, false).resident() : 0;
   e.weights = dit.weights.resident() + (small() ? base : 0), e.text_weights = text.weights, e.transformer_weights = dit.weights;
   // Up to three history tensors of the sampler; then, when the prompts are through, x, velocity, the unguided velocity and x0.
-  e.activations = dit.activations + 2 * dit.text_context + 3 * latents + std::max(dit.text_working, 4 * latents);
+  // The second of two transformers reads the prompts beside those.
+  const size_t prompts = dit.text_working, state = 4 * latents;
+  e.activations = dit.activations + 2 * dit.text_context + 3 * latents + (shares_steps() ? prompts + state : std::max(prompts, state));
   e.decode_working = vae.cache + vae.activations;
   size_t before_decode = 0;
   auto place = [&](const Placement& p) {
