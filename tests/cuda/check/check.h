@@ -12,6 +12,4 @@ bool check_plans(nlohmann::json& report, int plans);
 // Dense and sparse times of the shapes that video models have; `all_shapes`: also of kernel shapes that are not shipped.
 void time_attention(nlohmann::json& report, bool all_shapes);
 
-int start_probe(const void* in, void* out, void* sum, const void* chunks);
-
 }  // namespace zt::check

@@ -1,29 +1,14 @@
-// The attention kernels as C++, against the double-precision twin: lengths of all residues, every kind of plan, all schedules.
+// The attention kernels, as C++ or as PTX, against the double-precision twin: lengths of all residues, every kind of plan, all schedules.
 #include <cstring>
 
 #include "tests/cuda/host/attention_host.h"
+#include "tests/cuda/host/targets.h"
 #include "tests/kernels/plan_random.h"
 
 namespace zt::testing {
 namespace {
 
 using namespace cuda_attention;
-
-struct Target {
-  const char* name;
-  TileShape shape;
-  int d;
-  DType dtype;
-};
-std::vector<Target> targets() {
-  return {{"small64_bf16", kSmall64, 64, DType::bf16},  {"small64_f16", kSmall64, 64, DType::f16},
-          {"tall64_bf16", kTall64, 64, DType::bf16},    {"wide64_bf16", kWide64, 64, DType::bf16},
-          {"small128_bf16", kSmall128, 128, DType::bf16}, {"tall128_bf16", kTall128, 128, DType::bf16},
-          {"wide128_bf16", kWide128, 128, DType::bf16}, {"wide128_f16", kWide128, 128, DType::f16}};
-}
-
-// The one that gets the full sweep; the others are the same template, and get a part.
-bool is_first(const Target& t) { return t.shape == kSmall64 && t.dtype == DType::bf16; }
 
 // Fails unless the result is as right as rounding allows.
 void check(const AttentionPlan& plan, const AttentionInputs& in, const CudaRun& run, const std::string& what) {
@@ -41,8 +26,8 @@ void check(const AttentionPlan& plan, const AttentionInputs& in, const CudaRun& 
   ASSERT_LE(used.mass, 1) << what << ": " << used.worst;
 }
 
-class CudaAttention : public ::testing::TestWithParam<Target> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention, ::testing::ValuesIn(targets()), [](const auto& i) { return std::string(i.param.name); });
+class CudaAttention : public ::testing::TestWithParam<CudaTarget> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention, ::testing::ValuesIn(cuda_targets()), [](const auto& i) { return std::string(i.param.name); });
 
 // A plan for lengths nq and nk: each kind in turn.
 PlanPtr plan_of(int kind, const AttentionShape& s, uint64_t seed) {
@@ -58,9 +43,8 @@ PlanPtr plan_of(int kind, const AttentionShape& s, uint64_t seed) {
 
 // Every query length, and with it key lengths of all residues of both tile sizes.
 TEST_P(CudaAttention, AllLengths) {
-  const Target& t = GetParam();
-  int step = is_first(t) ? 1 : 19;
-  for (int n = 1; n <= 300 && !HasFatalFailure(); n += step) {
+  const CudaTarget& t = GetParam();
+  for (int n = 1; n <= t.longest && !HasFatalFailure(); n += t.full ? 1 : 19) {
     int kind = (n + n / 6) % 6;
     // Two heads where they differ.
     AttentionShape s{1, kind == 2 || kind == 3 ? 2 : 1, n, 1 + (n * 37 + n / 64 * 11) % 300, t.d};
@@ -72,8 +56,8 @@ TEST_P(CudaAttention, AllLengths) {
 
 // Keys of every count up to two tiles, one query tile: the ends of lists.
 TEST_P(CudaAttention, AllKeyCounts) {
-  const Target& t = GetParam();
-  for (int nk = 1; nk <= 2 * t.shape.keys + 2 && !HasFatalFailure(); nk += is_first(t) ? 1 : 5) {
+  const CudaTarget& t = GetParam();
+  for (int nk = 1; nk <= 2 * t.shape.keys + 2 && !HasFatalFailure(); nk += t.full ? 1 : 5) {
     AttentionShape s{1, 1, 17, nk, t.d};
     AttentionInputs in(s, t.dtype, false, uint64_t(nk), 1.f);
     check(*AttentionPlan::dense(17, nk), in, {.shape = t.shape, .seed = uint64_t(nk)}, s.str());
@@ -82,10 +66,10 @@ TEST_P(CudaAttention, AllKeyCounts) {
 
 // Bits do not depend on what a GPU leaves open: order of blocks, warps and lanes, and when copies land.
 TEST_P(CudaAttention, EqualBitsUnderEverySchedule) {
-  const Target& t = GetParam();
-  AttentionShape s{1, 2, 140, is_first(t) ? 200 : 100, t.d};
+  const CudaTarget& t = GetParam();
+  AttentionShape s{1, 2, 140, t.full ? 200 : 100, t.d};
   AttentionInputs in(s, t.dtype, false, 5, 1.f);
-  for (int kind : is_first(t) ? std::vector{2, 3} : std::vector{3}) {
+  for (int kind : t.full ? std::vector{2, 3} : std::vector{3}) {
     PlanPtr plan = plan_of(kind, s, 3);
     AttentionResult first = host_attention(*plan, in, {.shape = t.shape, .seed = 0});
     for (uint64_t seed = 1; seed <= 22; ++seed) {
@@ -98,10 +82,9 @@ TEST_P(CudaAttention, EqualBitsUnderEverySchedule) {
 
 // Plans with all that a plan can carry, as the CPU executors get them; a linear part in bf16 only.
 TEST_P(CudaAttention, RandomPlans) {
-  const Target& t = GetParam();
+  const CudaTarget& t = GetParam();
   Random random(91);
-  int plans = is_first(t) ? 80 : 8;
-  for (int i = 0; i < plans && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < t.plans && !HasFatalFailure(); ++i) {
     AttentionShape s{1 + random.below(2), 1 + random.below(3), 0, 0, t.d};
     PlanPtr plan = must(AttentionPlan::make(random_parts(random, {.max_tokens = i % 10 ? 60 : 200, .heads = s.heads, .linear = t.dtype == DType::bf16})));
     s.nq = plan->nq(), s.nk = plan->nk();
@@ -119,7 +102,7 @@ TEST_P(CudaAttention, RandomPlans) {
 
 // Rare on their own: a query row that its masks leave no key, in a tile that other rows use; a row without a list.
 TEST_P(CudaAttention, RowsWithoutKeys) {
-  const Target& t = GetParam();
+  const CudaTarget& t = GetParam();
   AttentionShape s{1, 1, 128, 192, t.d};
   PlanParts p;
   p.q = Blocks::uniform(128, 64), p.k = Blocks::uniform(192, 64);
@@ -138,7 +121,7 @@ TEST_P(CudaAttention, RowsWithoutKeys) {
 
 // Speed that needs no GPU to be seen: matrix loads and tile copies without bank conflicts, whole sectors from and to memory.
 TEST_P(CudaAttention, NoBankConflicts) {
-  const Target& t = GetParam();
+  const CudaTarget& t = GetParam();
   AttentionShape s{1, 1, 128, 256, t.d};
   AttentionInputs in(s, t.dtype, false, 3, 1.f);
   std::vector<cuda_host::SiteTraffic> sites;

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/cuda/words/expected.h"
-#include "tests/cuda/words/probe.cuh"
+#include "tests/cuda/words/start.h"
 #include "tests/support/cuda_host/session.h"
 
 namespace zt::testing {
@@ -12,12 +12,14 @@ TEST(CudaHostWords, AllGiveWhatTheTablesSay) {
   ProbeCase c = probe_case();
   for (uint64_t seed = 0; seed < 12; ++seed) {
     cuda_host::Session s(cuda_host::options_of(seed));
-    ProbeParams p{s.upload(c.in, "in"), s.output<uint32_t>(c.want.size(), "out"), {}, s.upload(c.chunks, "chunks")};
-    p.sum = s.output<float>(1, "sum");
-    float zero = 0;
-    std::memcpy(reinterpret_cast<void*>(p.sum.address()), &zero, 4);
-    s.run<Probe>({1}, Probe::kShared, p);
-    for (const std::string& e : probe_errors(c, s.download(p.out, c.want.size()), s.download(p.sum, 1)[0])) ADD_FAILURE() << e;
+    auto in = s.upload(c.in, "in");
+    auto out = s.output<uint32_t>(c.want.size(), "out");
+    auto sum = s.output<float>(1, "sum");
+    auto chunks = s.upload(c.chunks, "chunks");
+    auto raw = [](auto p) { return reinterpret_cast<void*>(p.address()); };
+    std::memset(raw(sum), 0, 4);
+    EXPECT_EQ(start_probe(raw(in), raw(out), raw(sum), raw(chunks)), 0);
+    for (const std::string& e : probe_errors(c, s.download(out, c.want.size()), s.download(sum, 1)[0])) ADD_FAILURE() << e;
   }
 }
 

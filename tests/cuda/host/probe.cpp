@@ -1,0 +1,2 @@
+// The probe as C++ on host execution.
+#include "tests/cuda/words/probe.cu"
