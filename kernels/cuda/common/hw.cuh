@@ -130,7 +130,15 @@ ZT_DEVICE std::remove_const_t<T> ldg(T* p) {
 }
 template <class T>
 ZT_DEVICE void stg(T* p, std::type_identity_t<T> v) {
-  *p = v;
+  if constexpr (sizeof(T) == 16) {
+    // Left to itself the compiler makes four stores of it, each to every fourth word.
+    U4 u;
+    __builtin_memcpy(&u, &v, 16);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)), "r"(u.x), "r"(u.y), "r"(u.z), "r"(u.w)
+                 : "memory");
+  } else {
+    *p = v;
+  }
 }
 template <class T>
 ZT_DEVICE T atomic_add(T* p, std::type_identity_t<T> v) {

@@ -1,6 +1,7 @@
-#include "tests/cuda/mutants/harness.h"
-
+// What a broken kernel must not survive: small attention calls that force the rare cases, on the host-executed device, against the
+// double-precision twin. Kernels are those that find_forward and move_rows of the program give, in the shapes that it has.
 #include <cmath>
+#include <cstdio>
 #include <functional>
 
 #include "kernels/api/attention.h"
@@ -167,13 +168,14 @@ std::string run(const Case& c, const Data& d, const Results& right, const TileSh
   return wrong;
 }
 
-}  // namespace
-
+// The first thing that goes wrong: a fault's name, "numbers" or "waves" (bank conflicts), and a line about it after a colon;
+// "nothing" if all is right.
 std::string first_fault() {
   for (const Case& c : cases()) {
     Data d(*c.plan);
     Results right = right_ones(c, d);
     for (const TileShape& shape : kShapes) {
+      if (!find_forward(DType::bf16, kD, shape)) continue;
       for (uint64_t seed = 0; seed < 3; ++seed) {
         std::string wrong = run(c, d, right, shape, seed);
         if (!wrong.empty()) return wrong + "; " + c.name + ", seed " + std::to_string(seed);
@@ -183,4 +185,10 @@ std::string first_fault() {
   return "nothing: all is right";
 }
 
+}  // namespace
 }  // namespace zt::testing
+
+int main() {
+  std::puts(zt::testing::first_fault().c_str());
+  return 0;
+}

@@ -7,27 +7,27 @@ if(NOT ZT_HAVE_CUDA)
 endif()
 zt_find(Python3 python3 COMPONENTS Interpreter)
 set(ptx_translator ${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_ptx/ptx_to_cpp.py)
+set(make_ptx ${CMAKE_CUDA_COMPILER} -ptx -arch=compute_80 ${CMAKE_CUDA20_STANDARD_COMPILE_OPTION} ${cuda_flags})
+set(make_cpp ${Python3_EXECUTABLE} ${ptx_translator})
 
 # Appends the C++ of a .cu file, a path from the root, to the list `out`.
 function(zt_translate_ptx out cu)
   string(REGEX REPLACE "[/.]" "_" name ${cu})
   set(to ${CMAKE_CURRENT_BINARY_DIR}/cuda_ptx/${name})
   add_custom_command(OUTPUT ${to}.cpp BYPRODUCTS ${to}.ptx
-    COMMAND ${CMAKE_CUDA_COMPILER} -ptx -arch=compute_80 ${CMAKE_CUDA20_STANDARD_COMPILE_OPTION} ${cuda_flags} -I${CMAKE_SOURCE_DIR}
-            ${CMAKE_SOURCE_DIR}/${cu} -o ${to}.ptx -MD -MT ${to}.cpp -MF ${to}.d
-    COMMAND ${Python3_EXECUTABLE} ${ptx_translator} ${to}.ptx ${to}.cpp
+    COMMAND ${make_ptx} -I${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${cu} -o ${to}.ptx -MD -MT ${to}.cpp -MF ${to}.d
+    COMMAND ${make_cpp} ${to}.ptx ${to}.cpp
     DEPENDS ${CMAKE_SOURCE_DIR}/${cu} ${ptx_translator} DEPFILE ${to}.d COMMENT "Translating PTX of ${cu}" VERBATIM)
-  # Thousands of statements a function: more optimisation takes minutes.
-  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-O1;-w")
+  # Thousands of statements a function: compiling them takes longer than running them.
+  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-Og;-w")
   set(${out} ${${out}} ${to}.cpp PARENT_SCOPE)
 endfunction()
 
 set(translated "")
-foreach(cu attention/instances/forward_small_bf16.cu attention/instances/forward_wide_bf16.cu attention/instances/forward_small_f16.cu
-        attention/instances/linear.cu attention/instances/order.cu ops/table.cu)
-  zt_translate_ptx(translated kernels/cuda/${cu})
+foreach(cu kernels/cuda/attention/instances/forward_small_bf16.cu kernels/cuda/attention/instances/linear.cu
+        kernels/cuda/attention/instances/order.cu kernels/cuda/ops/table.cu tests/cuda/ptx/instances.cu tests/cuda/words/probe.cu)
+  zt_translate_ptx(translated ${cu})
 endforeach()
-zt_translate_ptx(translated tests/cuda/words/probe.cu)
 
 # What starts the probe; the other launchers are in the archive.
 add_library(zt_cuda_ptx_launch OBJECT cuda/words/probe.cu)
@@ -46,3 +46,16 @@ target_include_directories(test_cuda_ptx BEFORE PRIVATE ${CMAKE_CURRENT_SOURCE_D
 # Without what it links, the CUDA runtime.
 add_dependencies(test_cuda_ptx zt_kernels_cuda)
 target_link_libraries(test_cuda_ptx PRIVATE $<TARGET_FILE:zt_kernels_cuda> zt_cuda_ptx zt_kernels_ref)
+
+# Broken words of the device half: nvcc, the translator and the C++ compiler for each.
+add_library(zt_cuda_ptx_mutant_launch OBJECT cuda/mutants/kernels.cu)
+target_link_libraries(zt_cuda_ptx_mutant_launch PRIVATE zt_cuda_flags)
+set_target_properties(zt_cuda_ptx_mutant_launch PROPERTIES CUDA_ARCHITECTURES 80-virtual)
+list(JOIN make_ptx " " ptx_command)
+list(JOIN make_cpp " " cpp_command)
+zt_mutants(cuda_ptx_mutants ptx_mutants.txt 12
+  "${ptx_command} -I$1 -I${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/cuda/mutants/kernels.cu -o $1/kernels.ptx\n\
+${cpp_command} $1/kernels.ptx $1/kernels.cpp\n\
+${CMAKE_CXX_COMPILER} -O0 ${mutant_flags} $1/kernels.cpp $<TARGET_OBJECTS:zt_cuda_ptx_mutant_launch> $<TARGET_FILE:zt_cuda_mutants> $<TARGET_FILE:zt_kernels_cuda> \
+$<TARGET_FILE:zt_cuda_ptx>${mutant_boxes} -o $1/mutant\n")
+add_dependencies(test_cuda_ptx_mutants zt_cuda_ptx_mutant_launch zt_cuda_ptx zt_kernels_cuda)

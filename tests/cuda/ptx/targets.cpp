@@ -8,7 +8,6 @@ using namespace cuda_attention;
 std::vector<CudaTarget> cuda_targets() {
   return {{"small64_bf16", kSmall64, 64, DType::bf16, true, 130, 30},
           {"small128_bf16", kSmall128, 128, DType::bf16},
-          {"wide64_bf16", kWide64, 64, DType::bf16},
           {"wide128_bf16", kWide128, 128, DType::bf16},
           {"small64_f16", kSmall64, 64, DType::f16}};
 }

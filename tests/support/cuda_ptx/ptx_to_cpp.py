@@ -268,7 +268,7 @@ def main(source, target):
             try:
                 out.append(line(state, text.rstrip('\n')))
             except (KeyError, AttributeError, ValueError) as e:
-                sys.exit(f'{source}:{number}: not translated: {text.strip()} ({e})')
+                sys.exit(f'untranslated: {source}:{number}: {text.strip()} ({e})')
     rows = ', '.join(f'{{"{k.symbol}", kernel_{i}, {k.param_bytes}, {k.threads}}}' for i, k in enumerate(state[1]))
     out.append(f'const Registered registered{{{rows}}};\n}} }}\n')
     with open(target, 'w') as f:

@@ -33,7 +33,7 @@ int run(const LinearCall& c, void* queue) {
   apply.heads = c.f.heads, apply.q_blocks = int(s.q_blocks), apply.tiles = constant<LinearTile>(c.tables.tiles);
   apply.matrices = matrix.matrices, apply.sums = matrix.sums, apply.alpha = constant<float>(s.lerp ? c.tables.alpha : nullptr);
   apply.set_of = matrix.set_of, apply.per_block = s.per_block, apply.feature = states.feature;
-  if (s.projection) apply.weight = constant<float>(c.weight), apply.bias = constant<float>(c.bias);
+  apply.weight = constant<float>(s.projection ? c.weight : nullptr), apply.bias = constant<float>(s.projection ? c.bias : nullptr);
   apply.epsilon = matrix.scope == Scope::global ? 1e-5f : 0.f;
   for (int first = 0; first < heads; first += int(space.heads)) {
     auto count = uint32_t(heads - first < space.heads ? heads - first : space.heads);
