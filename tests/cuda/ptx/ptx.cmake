@@ -17,9 +17,9 @@ function(zt_translate_ptx out cu)
   add_custom_command(OUTPUT ${to}.cpp BYPRODUCTS ${to}.ptx
     COMMAND ${make_ptx} -I${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${cu} -o ${to}.ptx -MD -MT ${to}.cpp -MF ${to}.d
     COMMAND ${make_cpp} ${to}.ptx ${to}.cpp
-    DEPENDS ${CMAKE_SOURCE_DIR}/${cu} ${ptx_translator} DEPFILE ${to}.d COMMENT "Translating PTX of ${cu}" VERBATIM)
-  # Thousands of statements a function: compiling them takes longer than running them.
-  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-Og;-w")
+    DEPENDS ${CMAKE_SOURCE_DIR}/${cu} ${ptx_translator} DEPFILE ${to}.d VERBATIM)
+  # Thousands of statements a function: compiling them takes longer than running them. They reach memory through the shim only.
+  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-Og;-w;-fno-sanitize=all")
   set(${out} ${${out}} ${to}.cpp PARENT_SCOPE)
 endfunction()
 
@@ -29,22 +29,29 @@ foreach(cu kernels/cuda/attention/instances/forward_small_bf16.cu kernels/cuda/a
   zt_translate_ptx(translated ${cu})
 endforeach()
 
+set(arithmetic ${CMAKE_CURRENT_BINARY_DIR}/cuda_ptx/arithmetic.cpp)
+add_custom_command(OUTPUT ${arithmetic} COMMAND ${make_cpp} ${CMAKE_CURRENT_SOURCE_DIR}/cuda/ptx/arithmetic.ptx ${arithmetic}
+  DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/ptx/arithmetic.ptx ${ptx_translator} VERBATIM)
+set_source_files_properties(${arithmetic} PROPERTIES COMPILE_OPTIONS "-O0;-w;-fno-sanitize=all")
+
 # What starts the probe; the other launchers are in the archive.
 add_library(zt_cuda_ptx_launch OBJECT cuda/words/probe.cu)
 target_link_libraries(zt_cuda_ptx_launch PRIVATE zt_cuda_flags)
 set_target_properties(zt_cuda_ptx_launch PROPERTIES CUDA_ARCHITECTURES 80-virtual)
 
-add_library(zt_cuda_ptx STATIC support/cuda_ptx/runtime.cpp)
+add_library(zt_cuda_ptx STATIC support/cuda_ptx/runtime.cpp support/cuda_ptx/words.cpp)
 target_link_libraries(zt_cuda_ptx PUBLIC zt_cuda_host)
 target_include_directories(zt_cuda_ptx SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 
 zt_test(cuda/ptx LINK zt_cuda_host_ops zt_cuda_ops)
-target_sources(test_cuda_ptx PRIVATE ${translated} $<TARGET_OBJECTS:zt_cuda_ptx_launch> cuda/words/expected.cpp
+target_sources(test_cuda_ptx PRIVATE ${translated} ${arithmetic} $<TARGET_OBJECTS:zt_cuda_ptx_launch> cuda/words/expected.cpp
   cuda/host/words_test.cpp cuda/host/attention_test.cpp cuda/host/attention_host.cpp cuda/host/ops_test.cpp
   kernels/attention_support.cpp kernels/attention_naive.cpp kernels/plan_random.cpp)
 target_include_directories(test_cuda_ptx BEFORE PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_host)
 # Without what it links, the CUDA runtime.
 add_dependencies(test_cuda_ptx zt_kernels_cuda)
+target_include_directories(test_cuda_ptx SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+target_compile_definitions(test_cuda_ptx PRIVATE ZT_PTX_TRANSLATOR="${Python3_EXECUTABLE} ${ptx_translator}")
 target_link_libraries(test_cuda_ptx PRIVATE $<TARGET_FILE:zt_kernels_cuda> zt_cuda_ptx zt_kernels_ref)
 
 # Broken words of the device half: nvcc, the translator and the C++ compiler for each.

@@ -27,6 +27,7 @@ VALUES = [
     (r'add\.[su](16|32|64)', r'u\1', r'u\1 u\1', '{0} + {1}'),
     (r'sub\.[su](16|32|64)', r'u\1', r'u\1 u\1', '{0} - {1}'),
     (r'mul\.lo\.[su](32|64)', r'u\1', r'u\1 u\1', '{0} * {1}'),
+    (r'mul\.lo\.[su]16', 'u16', 'u16 u16', '{0} * 1u * {1}'),
     (r'mul\.wide\.([su])16', r'\g<1>32', r'\g<1>16 \g<1>16', '{0} * {1}'),
     (r'mul\.wide\.s32', 's64', 's32 s32', 'int64_t({0}) * {1}'),
     (r'mul\.wide\.u32', 'u64', 'u32 u32', 'uint64_t({0}) * {1}'),
@@ -36,7 +37,8 @@ VALUES = [
     (r'neg\.s(32|64)', r'u\1', r'u\1', '0 - {0}'),
     (r'div\.([su]\d+)', r'\1', r'\1 \1', 'quotient({0}, {1})'),
     (r'rem\.([su]\d+)', r'\1', r'\1 \1', 'remainder({0}, {1})'),
-    (r'(min|max)\.([su]\d+)', r'\2', r'\2 \2', r'std::\1({0}, {1})'),
+    (r'min\.([su]\d+)', r'\1', r'\1 \1', 'least({0}, {1})'),
+    (r'max\.([su]\d+)', r'\1', r'\1 \1', 'most({0}, {1})'),
     (r'and\.(b\d+|pred)', r'\1', r'\1 \1', '{0} & {1}'),
     (r'or\.(b\d+|pred)', r'\1', r'\1 \1', '{0} | {1}'),
     (r'xor\.(b\d+|pred)', r'\1', r'\1 \1', '{0} ^ {1}'),
@@ -45,42 +47,45 @@ VALUES = [
     (r'shl\.(b\d+)', r'\1', r'\1 u32', 'shift_left({0}, {1})'),
     (r'shr\.([bsu]\d+)', r'\1', r'\1 u32', 'shift_right({0}, {1})'),
     (r'bfi\.b32', 'b32', 'b32 b32 u32 u32', 'insert_bits({0}, {1}, {2}, {3})'),
+    (r'bfe\.u32', 'u32', 'u32 u32 u32', 'extract_bits({0}, {1}, {2})'),
     (r'popc\.b32', 'u32', 'b32', 'uint32_t(std::popcount({0}))'),
     (r'add\.(f32|f64)', r'\1', r'\1 \1', '{0} + {1}'),
     (r'sub\.(f32|f64)', r'\1', r'\1 \1', '{0} - {1}'),
     (r'mul\.(f32|f64)', r'\1', r'\1 \1', '{0} * {1}'),
     (r'neg\.(f32|f64)', r'\1', r'\1', '-{0}'),
-    (r'fma\.rn\.(f32|f64)', r'\1', r'\1 \1 \1', 'std::fma({0}, {1}, {2})'),
+    (r'abs\.(f32|f64)', r'\1', r'\1', 'magnitude({0})'),
+    (r'fma\.rn\.(f32|f64)', r'\1', r'\1 \1 \1', 'fused({0}, {1}, {2})'),
     (r'div\.rn\.(f32|f64)', r'\1', r'\1 \1', '{0} / {1}'),
-    (r'sqrt\.rn\.(f32|f64)', r'\1', r'\1', 'std::sqrt({0})'),
-    (r'(min|max)\.f32', 'f32', 'f32 f32', r'hw::\1({0}, {1})'),
-    (r'ex2\.approx\.ftz\.f32', 'f32', 'f32', 'hw::exp2({0})'),
-    (r'lg2\.approx\.ftz\.f32', 'f32', 'f32', 'hw::log2({0})'),
-    (r'rcp\.approx\.ftz\.f32', 'f32', 'f32', 'hw::rcp({0})'),
-    (r'rsqrt\.approx\.ftz\.f32', 'f32', 'f32', 'hw::rsqrt({0})'),
+    (r'sqrt\.rn\.(f32|f64)', r'\1', r'\1', 'root({0})'),
+    (r'min\.f32', 'f32', 'f32 f32', 'smaller({0}, {1})'),
+    (r'max\.f32', 'f32', 'f32 f32', 'larger({0}, {1})'),
+    (r'ex2\.approx\.ftz\.f32', 'f32', 'f32', 'approx_exp2({0})'),
+    (r'lg2\.approx\.ftz\.f32', 'f32', 'f32', 'approx_log2({0})'),
+    (r'rcp\.approx\.ftz\.f32', 'f32', 'f32', 'approx_rcp({0})'),
+    (r'rsqrt\.approx\.ftz\.f32', 'f32', 'f32', 'approx_rsqrt({0})'),
     (r'cvt\.([su]\d+)\.([su]\d+)', r'\1', r'\2', '{0}'),
     (r'cvt\.rn\.(f\d+)\.([su]\d+)', r'\1', r'\2', '{0}'),
     (r'cvt(?:\.rn)?\.(f32|f64)\.(f32|f64)', r'\1', r'\2', '{0}'),
-    (r'cvt\.f32\.f16', 'f32', 'b16', 'hw::to_float(hw::F16{{{0}}})'),
+    (r'cvt\.f32\.f16', 'f32', 'b16', 'of_f16({0})'),
     # The first operand goes to the high half.
-    (r'cvt\.rn\.bf16x2\.f32', 'b32', 'f32 f32', 'hw::pack<hw::Bf16>({1}, {0})'),
-    (r'cvt\.rn\.f16x2\.f32', 'b32', 'f32 f32', 'hw::pack<hw::F16>({1}, {0})'),
+    (r'cvt\.rn\.bf16x2\.f32', 'b32', 'f32 f32', 'pack_bf16({1}, {0})'),
+    (r'cvt\.rn\.f16x2\.f32', 'b32', 'f32 f32', 'pack_f16({1}, {0})'),
     (r'selp\.([bsuf]\d+)', r'\1', r'\1 \1 pred', '{2} ? {0} : {1}'),
     (r'mov\.([bsuf]\d+|pred)', r'\1', r'\1', '{0}'),
     (r'cvta\.to\.(?:global|shared)\.u64', 'u64', 'u64', '{0}'),
     (r'vote\.sync\.any\.pred', 'pred', 'pred u32', 'any({0}, {1})'),
     (r'vote\.sync\.ballot\.b32', 'b32', 'pred u32', 'ballot({0}, {1})'),
-    (r'atom\.(shared|global)\.add\.([suf]\d+)', r'\2', r'\1 \2', r'add_\1<{T}>({0}, {1})'),
+    (r'atom\.shared\.add\.([su]32)', r'\1', r'shared \1', 'add_shared({0}, {1})'),
+    (r'atom\.global\.add\.([su]32|f32|f64)', r'\1', r'global \1', 'add_global({0}, {1})'),
 ]
 # Without a result.
 ACTIONS = [
     (r'bar\.sync', 'u32', 'sync_block({0})'),
     (r'bar\.warp\.sync', 'u32', 'sync_warp({0})'),
     (r'cp\.async\.cg\.shared\.global', 'shared global u32 u32', 'copy_async({0}, {1}, {2}, {3})'),
-    (r'cp\.async\.commit_group', '', 'hw::cp_commit()'),
+    (r'cp\.async\.commit_group', '', 'commit_copies()'),
     (r'cp\.async\.wait_group', 'u32', 'wait_copies({0})'),
 ]
-PRODUCT = r'mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.(bf16|f16)\.\1\.f32'
 
 
 class Kernel:
@@ -99,9 +104,9 @@ class Kernel:
             return '0'
         if operand.endswith('shared_bytesE'):
             return 'kSharedBase'
-        if m := re.fullmatch(r'0([fd])([0-9A-F]+)', operand):
-            return f'bits<float>(0x{m[2]}u)' if m[1] == 'f' else f'bits<double>(0x{m[2]}ull)'
-        if re.fullmatch(r'-?\d+', operand):
+        if (m := re.fullmatch(r'0([fd])([0-9A-F]{8}|[0-9A-F]{16})', operand)) and BITS[t] == 4 * len(m[2]):
+            return f'bits<{C_TYPE[t]}>(uint{BITS[t]}_t(0x{m[2]}))'
+        if re.fullmatch(r'-?\d+', operand) and t[0] != 'f':
             return f'{C_TYPE[t]}({int(operand) % (1 << max(BITS[t], 32))}ull)'
         own = self.registers[operand]
         if C_TYPE[own] == C_TYPE[t]:
@@ -138,7 +143,7 @@ class Kernel:
             if (m := re.fullmatch(pattern, opcode)) and not operands[-1].startswith('{') and not operands[0].startswith('{'):
                 t = m.expand(result)
                 values = self.all_of(operands[1:], m.expand(types))
-                return self.write(operands[0], t, m.expand(value).format(*values, T=C_TYPE[t]))
+                return self.write(operands[0], t, m.expand(value).format(*values))
         for pattern, types, call in ACTIONS:
             if re.fullmatch(pattern, opcode):
                 return call.format(*self.all_of(operands, types)) + ';'
@@ -188,22 +193,20 @@ def shuffle(k, m, operands):
     """d|p: p says whether the source lane is one."""
     to, _, in_range = operands[0].partition('|')
     value, lane, clamp, members = k.all_of(operands[1:], 'b32 u32 u32 u32')
-    statement = k.write(to, 'b32', f'shuffle_{m[1]}({value}, {lane}, {clamp}, {members})')
-    return statement + (' ' + k.write(in_range, 'pred', f'in_range_{m[1]}({lane})') if in_range else '')
+    first = k.write(in_range, 'pred', f'in_range_{m[1]}({lane})') + ' ' if in_range else ''
+    return first + k.write(to, 'b32', f'shuffle_{m[1]}({value}, {lane}, {clamp}, {members})')
 
 
 def matrices(k, m, operands):
-    word = 'ldsm4t' if m[1] else 'ldsm4'
     stores = ' '.join(k.write(r, 'b32', f'v.{c}') for r, c in zip(parts(operands[0]), 'xyzw', strict=True))
-    return f'{{ hw::U4 v = hw::{word}(shared_at({k.address(operands[1])})); {stores} }}'
+    return f'{{ hw::U4 v = load_matrices({"true" if m[1] else "false"}, {k.address(operands[1])}); {stores} }}'
 
 
 def product(k, m, operands):
     a, b = ([k.read(r, 'b32') for r in parts(o)] for o in operands[1:3])
     c = ', '.join(k.read(r, 'f32') for r in parts(operands[3]))
     stores = ' '.join(k.write(r, 'f32', f'c.{x}') for r, x in zip(parts(operands[0]), 'xyzw', strict=True))
-    element = {'bf16': 'Bf16', 'f16': 'F16'}[m[1]]
-    return f'{{ hw::F4 c{{{c}}}; hw::mma16816<hw::{element}>(c, {{{", ".join(a)}}}, {", ".join(b)}); {stores} }}'
+    return f'{{ hw::F4 c{{{c}}}; multiply_{m[1]}(c, {{{", ".join(a)}}}, {", ".join(b)}); {stores} }}'
 
 
 SHAPED = [
@@ -213,7 +216,7 @@ SHAPED = [
     (r'mov\.b(32|64)', split_or_join),
     (r'shfl\.sync\.(bfly|idx|up)\.b32', shuffle),
     (r'ldmatrix\.sync\.aligned\.m8n8\.x4(\.trans)?\.shared\.b16', matrices),
-    (PRODUCT, product),
+    (r'mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.(bf16|f16)\.\1\.f32', product),
     (r'bra(?:\.uni)?', lambda k, m, operands: f'goto {operands[0].lstrip("$")};'),
     (r'ret', lambda k, m, operands: 'return;'),
 ]
@@ -225,51 +228,51 @@ def instruction(kernel, text):
         raise KeyError('no instruction')
     operands = re.findall(r'\{[^}]*\}|\[[^\]]*\]|[^,\s]+', m[4])
     statement = kernel.statement(m[3], operands)
-    return f'if ({m[1]}{m[2]}) {statement}' if m[2] else statement
+    return f'if ({m[1]}{m[2]}) {{ {statement} }}' if m[2] else statement
 
 
-def line(state, text):
-    """The C++ of one line. state: [kernel or None, finished kernels]."""
-    text = text.split('//')[0].strip()
-    kernel = state[0]
-    if not text or re.match(r'\.(version|target|address_size|pragma|minnctapersm|extern \.shared)\b', text):
-        return ''
-    if m := re.fullmatch(r'(?:\.visible )?\.entry (\w+)\(', text):
-        state[0] = Kernel(m[1])
-        return f'void kernel_{len(state[1])}(Param param)'
-    if m := re.fullmatch(r'\.param \.align \d+ \.b8 (\w+)\[(\d+)\]', text):
-        kernel.param, kernel.param_bytes = m[1], int(m[2])
-        return ''
-    if m := re.fullmatch(r'\.maxntid (\d+), 1, 1', text):
-        kernel.threads = int(m[1])
-        return ''
-    if m := re.fullmatch(r'\.reg \.(\w+)\s+%(\w+)<(\d+)>;', text):
-        names = [f'{m[2]}{i}' for i in range(1, int(m[3]))]
-        kernel.registers.update({f'%{n}': m[1] for n in names})
-        return f'{C_TYPE[m[1]]} ' + ', '.join(f'{n} = {UNSET[m[1]]}' for n in names) + ';' if names else ''
-    if m := re.fullmatch(r'\$(\w+):', text):
-        return f'{m[1]}:;'
-    if text == ')':
-        return ''
-    if text == '{':
-        return '{'
-    if text == '}':
-        state[1].append(kernel)
-        state[0] = None
-        return '}'
-    return ' '.join(instruction(kernel, s.strip()) for s in text.split(';') if s.strip())
+class Translation:
+    """A file of PTX: what has been read of it."""
+
+    def __init__(self):
+        self.kernels = []
+
+    def line(self, text):
+        """The C++ of one line."""
+        text = text.split('//')[0].strip()
+        if not text or text == ')' or re.match(r'\.(version|target|address_size|pragma|minnctapersm|extern \.shared)\b', text):
+            return ''
+        if m := re.fullmatch(r'(?:\.visible )?\.entry (\w+)\(', text):
+            self.kernels.append(Kernel(m[1]))
+            return f'void kernel_{len(self.kernels)}(Param param)'
+        kernel = self.kernels[-1]
+        if m := re.fullmatch(r'\.param \.align \d+ \.b8 (\w+)\[(\d+)\]', text):
+            kernel.param, kernel.param_bytes = m[1], int(m[2])
+            return ''
+        if m := re.fullmatch(r'\.maxntid (\d+)(?:, 1, 1)?', text):
+            kernel.threads = int(m[1])
+            return ''
+        if m := re.fullmatch(r'\.reg \.(\w+)\s+%(\w+)<(\d+)>;', text):
+            names = [f'{m[2]}{i}' for i in range(1, int(m[3]))]
+            kernel.registers.update({f'%{n}': m[1] for n in names})
+            return f'{C_TYPE[m[1]]} ' + ', '.join(f'{n} = {UNSET[m[1]]}' for n in names) + ';' if names else ''
+        if m := re.fullmatch(r'\$(\w+):', text):
+            return f'{m[1]}:;'
+        if text in '{}':
+            return text
+        return ' '.join(instruction(kernel, s.strip()) for s in text.split(';') if s.strip())
 
 
 def main(source, target):
-    state = [None, []]
+    translation = Translation()
     out = ['#include "tests/support/cuda_ptx/words.h"', 'namespace zt::cuda_ptx { namespace {', f'#line 1 "{source.split("/")[-1]}"']
     with open(source) as f:
         for number, text in enumerate(f, 1):
             try:
-                out.append(line(state, text.rstrip('\n')))
-            except (KeyError, AttributeError, ValueError) as e:
+                out.append(translation.line(text))
+            except Exception as e:  # whatever it is that was not expected, the line is refused
                 sys.exit(f'untranslated: {source}:{number}: {text.strip()} ({e})')
-    rows = ', '.join(f'{{"{k.symbol}", kernel_{i}, {k.param_bytes}, {k.threads}}}' for i, k in enumerate(state[1]))
+    rows = ', '.join(f'{{"{k.symbol}", kernel_{i}, {k.param_bytes}, {k.threads}}}' for i, k in enumerate(translation.kernels, 1))
     out.append(f'const Registered registered{{{rows}}};\n}} }}\n')
     with open(target, 'w') as f:
         f.write('\n'.join(out))
