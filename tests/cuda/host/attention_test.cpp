@@ -100,6 +100,16 @@ TEST_P(CudaAttention, RandomPlans) {
   }
 }
 
+// A kernel of its own, whose copies are those of keys only.
+TEST_P(CudaAttention, LogSumExpsAlone) {
+  const CudaTarget& t = GetParam();
+  for (int kind : {0, 3}) {
+    AttentionShape s{1, 2, 70, 3 * t.shape.keys + 5, t.d};
+    AttentionInputs in(s, t.dtype, false, 7, 1.f);
+    check(*plan_of(kind, s, 7), in, {.shape = t.shape, .seed = 2, .out = false}, fmt::format("plan {}", kind));
+  }
+}
+
 // Rare on their own: a query row that its masks leave no key, in a tile that other rows use; a row without a list.
 TEST_P(CudaAttention, RowsWithoutKeys) {
   const CudaTarget& t = GetParam();
