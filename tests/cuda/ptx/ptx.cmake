@@ -2,7 +2,7 @@
 # kernels/cuda/common/hw.cuh runs too. Everything above the kernels is the shipped archive itself; below it, in place of the CUDA
 # runtime, is support/cuda_ptx/runtime.cpp.
 if(NOT ZT_HAVE_CUDA)
-  message(STATUS "no CUDA compiler: the tests of translated PTX (test_cuda_ptx) are left out")
+  message(STATUS "no CUDA back end: the tests of its PTX (test_cuda_ptx, test_cuda_ptx_mutants) are left out")
   return()
 endif()
 zt_find(Python3 python3 COMPONENTS Interpreter)

@@ -107,7 +107,8 @@ TEST(CudaPtx, WhatIsNotKnownIsRefusedWithItsLine) {
   EXPECT_EQ(refusal("add.s32 %r1, %r2, %r3;"), "");
   for (const char* line : {"frobnicate.b32 %r1, %r2;", "add.sat.s32 %r1, %r2, %r3;", "ex2.approx.f32 %f1, %f2;", "add.s32 %r1, %r2;",
                            "add.s32 %r1, %r2, %r99;", "add.s32 %r1, %r2, some_table;", "mov.u32 %r1, %clock;", "add.f32 %rd1, %f2, %f3;",
-                           "setp.lt.s32 %r1, %r2, %r3;", "ld.const.u32 %r1, [%rd1];", "ld.shared.v8.b32 {%r1, %r2}, [%r3];",
+                           "setp.lt.s32 %r1, %r2, %r3;", "ld.const.u32 %r1, [%rd1];", "ld.shared.v2.b32 {%r1, %r2, %r3, %r4}, [%r5];",
+                           "ld.global.b32 %r1, [%rd1], %r2;", "bra.uni one, two;", "ld.shared.v8.b32 {%r1, %r2}, [%r3];",
                            "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r1, %r2}, [%r3];", "shfl.sync.down.b32 %r1, %r2, %r3, %r4, -1;",
                            "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, "
                            "{%f1, %f2, %f3, %f4};",

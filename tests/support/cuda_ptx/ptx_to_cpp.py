@@ -91,8 +91,9 @@ ACTIONS = [
 class Kernel:
     """One .entry: its registers and the C++ of its lines."""
 
-    def __init__(self, symbol):
-        self.symbol, self.registers, self.param, self.param_bytes, self.threads = symbol, {}, '', 0, 0
+    def __init__(self, symbol, shared):
+        self.symbol, self.shared, self.registers = symbol, shared, {}
+        self.param, self.param_bytes, self.threads = '', 0, 0
 
     def read(self, operand, t):
         """The operand as a value of PTX type t, or an address in one of the spaces."""
@@ -102,7 +103,7 @@ class Kernel:
             return f'{C_TYPE[t]}({SPECIAL[operand]})'
         if operand == self.param:
             return '0'
-        if operand.endswith('shared_bytesE'):
+        if operand == self.shared:
             return 'kSharedBase'
         if (m := re.fullmatch(r'0([fd])([0-9A-F]{8}|[0-9A-F]{16})', operand)) and BITS[t] == 4 * len(m[2]):
             return f'bits<{C_TYPE[t]}>(uint{BITS[t]}_t(0x{m[2]}))'
@@ -147,14 +148,18 @@ class Kernel:
         for pattern, types, call in ACTIONS:
             if re.fullmatch(pattern, opcode):
                 return call.format(*self.all_of(operands, types)) + ';'
-        for pattern, make in SHAPED:
-            if m := re.fullmatch(pattern, opcode):
+        for pattern, count, make in SHAPED:
+            if (m := re.fullmatch(pattern, opcode)) and len(operands) == count:
                 return make(self, m, operands)
-        raise KeyError('no such opcode')
+        raise KeyError('no such instruction')
 
 
-def parts(operand):
-    return [p.strip() for p in operand.strip('{}').split(',')]
+def parts(operand, count=None):
+    """The registers of a list; `count`: '.v2', '.v4' or None, how many they must be."""
+    registers = [p.strip() for p in operand.strip('{}').split(',')]
+    if len(registers) != (int(count[2:]) if count else 1):
+        raise KeyError(f'{len(registers)} registers')
+    return registers
 
 
 def compare(k, m, operands):
@@ -164,7 +169,7 @@ def compare(k, m, operands):
 
 
 def load(k, m, operands):
-    to = parts(operands[0])
+    to = parts(operands[0], m[2])
     where = k.address(operands[1])
     stores = ' '.join(k.write(r, m[3], f'v[{i}]') for i, r in enumerate(to))
     space = 'load_param' if m[1] == 'param' else f'load_{m[1]}'
@@ -173,7 +178,7 @@ def load(k, m, operands):
 
 
 def store(k, m, operands):
-    values = ', '.join(f'{C_TYPE[m[3]]}({k.read(r, m[3])})' for r in parts(operands[1]))
+    values = ', '.join(f'{C_TYPE[m[3]]}({k.read(r, m[3])})' for r in parts(operands[1], m[2]))
     return f'store_{m[1]}({k.address(operands[0])}, std::array{{{values}}});'
 
 
@@ -181,10 +186,10 @@ def split_or_join(k, m, operands):
     """mov between one register and a list of two halves, the first the low one."""
     half = f'b{int(m[1]) // 2}'
     if operands[0].startswith('{'):
-        low, high = parts(operands[0])
+        low, high = parts(operands[0], '.v2')
         value = k.read(operands[1], m[0][4:])
         return f'{{ auto v = {value}; {k.write(low, half, "v")} {k.write(high, half, f"v >> {BITS[half]}")} }}'
-    low, high = parts(operands[1])
+    low, high = parts(operands[1], '.v2')
     wide = C_TYPE[m[0][4:]]
     return k.write(operands[0], m[0][4:], f'{k.read(low, half)} | {wide}({k.read(high, half)}) << {BITS[half]}')
 
@@ -198,27 +203,28 @@ def shuffle(k, m, operands):
 
 
 def matrices(k, m, operands):
-    stores = ' '.join(k.write(r, 'b32', f'v.{c}') for r, c in zip(parts(operands[0]), 'xyzw', strict=True))
+    stores = ' '.join(k.write(r, 'b32', f'v.{c}') for r, c in zip(parts(operands[0], '.v4'), 'xyzw'))
     return f'{{ hw::U4 v = load_matrices({"true" if m[1] else "false"}, {k.address(operands[1])}); {stores} }}'
 
 
 def product(k, m, operands):
-    a, b = ([k.read(r, 'b32') for r in parts(o)] for o in operands[1:3])
-    c = ', '.join(k.read(r, 'f32') for r in parts(operands[3]))
-    stores = ' '.join(k.write(r, 'f32', f'c.{x}') for r, x in zip(parts(operands[0]), 'xyzw', strict=True))
+    a, b = ([k.read(r, 'b32') for r in parts(o, n)] for o, n in zip(operands[1:3], ('.v4', '.v2')))
+    c = ', '.join(k.read(r, 'f32') for r in parts(operands[3], '.v4'))
+    stores = ' '.join(k.write(r, 'f32', f'c.{x}') for r, x in zip(parts(operands[0], '.v4'), 'xyzw'))
     return f'{{ hw::F4 c{{{c}}}; multiply_{m[1]}(c, {{{", ".join(a)}}}, {", ".join(b)}); {stores} }}'
 
 
+# Opcode, number of operands, what writes the statement.
 SHAPED = [
-    (r'setp\.([a-z]+)\.([bsuf]\d+)', compare),
-    (r'ld\.(param|shared|global)(\.v[24])?\.([bsuf]\d+)', load),
-    (r'st\.(shared|global)(\.v[24])?\.([bsuf]\d+)', store),
-    (r'mov\.b(32|64)', split_or_join),
-    (r'shfl\.sync\.(bfly|idx|up)\.b32', shuffle),
-    (r'ldmatrix\.sync\.aligned\.m8n8\.x4(\.trans)?\.shared\.b16', matrices),
-    (r'mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.(bf16|f16)\.\1\.f32', product),
-    (r'bra(?:\.uni)?', lambda k, m, operands: f'goto {operands[0].lstrip("$")};'),
-    (r'ret', lambda k, m, operands: 'return;'),
+    (r'setp\.([a-z]+)\.([bsuf]\d+)', 3, compare),
+    (r'ld\.(param|shared|global)(\.v[24])?\.([bsuf]\d+)', 2, load),
+    (r'st\.(shared|global)(\.v[24])?\.([bsuf]\d+)', 2, store),
+    (r'mov\.b(32|64)', 2, split_or_join),
+    (r'shfl\.sync\.(bfly|idx|up)\.b32', 5, shuffle),
+    (r'ldmatrix\.sync\.aligned\.m8n8\.x4(\.trans)?\.shared\.b16', 2, matrices),
+    (r'mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.(bf16|f16)\.\1\.f32', 4, product),
+    (r'bra(?:\.uni)?', 1, lambda k, m, operands: f'goto {operands[0].lstrip("$")};'),
+    (r'ret', 0, lambda k, m, operands: 'return;'),
 ]
 
 
@@ -235,15 +241,18 @@ class Translation:
     """A file of PTX: what has been read of it."""
 
     def __init__(self):
-        self.kernels = []
+        self.kernels, self.shared = [], ''
 
     def line(self, text):
         """The C++ of one line."""
         text = text.split('//')[0].strip()
-        if not text or text == ')' or re.match(r'\.(version|target|address_size|pragma|minnctapersm|extern \.shared)\b', text):
+        if not text or text == ')' or re.match(r'\.(version|target|address_size|pragma|minnctapersm)\b', text):
+            return ''
+        if m := re.fullmatch(r'\.extern \.shared \.align \d+ \.b8 (\w+)\[\];', text):
+            self.shared = m[1]  # the block's dynamic memory
             return ''
         if m := re.fullmatch(r'(?:\.visible )?\.entry (\w+)\(', text):
-            self.kernels.append(Kernel(m[1]))
+            self.kernels.append(Kernel(m[1], self.shared))
             return f'void kernel_{len(self.kernels)}(Param param)'
         kernel = self.kernels[-1]
         if m := re.fullmatch(r'\.param \.align \d+ \.b8 (\w+)\[(\d+)\]', text):
