@@ -12,7 +12,7 @@ namespace zt::testing {
 // Not under sanitizers, whose own address space has no such bounds.
 class MemoryLimit {
  public:
-  explicit MemoryLimit(size_t bytes = size_t(64) << 20) {
+  explicit MemoryLimit([[maybe_unused]] size_t bytes = size_t(64) << 20) {
     getrlimit(RLIMIT_AS, &old_);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     size_t pages = 0;
