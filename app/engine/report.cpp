@@ -54,7 +54,7 @@ std::string pack(const ReportLog& log, int64_t steps) {
 std::optional<ReportLog> unpack_report(std::string_view bytes, int64_t steps) {
   constexpr double kMostHeads = 4096, kMostLayers = 10000;
   std::vector<double> v(bytes.size() / sizeof(double));
-  std::memcpy(v.data(), bytes.data(), v.size() * sizeof(double));
+  if (!v.empty()) std::memcpy(v.data(), bytes.data(), v.size() * sizeof(double));
   size_t at = 2 + size_t(steps);
   bool good = bytes.size() % sizeof(double) == 0 && v.size() >= at && v[0] >= 0 && v[0] <= kMostHeads;
   good = good && std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x); });
