@@ -9,19 +9,17 @@ from safetensors.torch import load_file, save_file
 from parallel import load_checkpoint
 from variants import RADIAL, RANK
 
-# What a job takes where it does not say otherwise, and from which noise level on its steps stay the base's (8 of 20 at this one).
-DEFAULTS = {"mini-sla": dict(boundary_ratio=0.83, attn="sla:keep=0.1,block_q=64,block_k=64"), "mini-radial": dict(attn=RADIAL + ",dense_steps=5"),
-            "mini-4step": dict(sampler="euler", sigmas=[1, 0.9, 0.75, 0.5], steps=4, guidance=1)}
+# What variant.json says of each beside its delta: what a job takes where it does not say otherwise, and from which noise level on
+# its steps stay the base's (8 of 20 at this one).
+SAYS = {"mini-sla": dict(boundary_ratio=0.83, defaults=dict(attn="sla:keep=0.1,block_q=64,block_k=64")),
+        "mini-radial": dict(defaults=dict(attn=RADIAL + ",dense_steps=5")),
+        "mini-4step": dict(defaults=dict(sampler="euler", sigmas=[1, 0.9, 0.75, 0.5], steps=4, guidance=1))}
 
 
 def write(delta, name, out):
     os.makedirs(out, exist_ok=True)
     save_file({k: v.contiguous() for k, v in delta.items()}, os.path.join(out, "delta.safetensors"))
-    text = dict(format="zoetrope variant 1", name=name, base="../..", delta="delta.safetensors", rank=RANK, alpha=RANK)
-    defaults = dict(DEFAULTS[name])
-    if "boundary_ratio" in defaults:
-        text["boundary_ratio"] = defaults.pop("boundary_ratio")
-    text["defaults"] = defaults
+    text = dict(format="zoetrope variant 1", name=name, base="../..", delta="delta.safetensors", rank=RANK, alpha=RANK, **SAYS[name])
     json.dump(text, open(os.path.join(out, "variant.json"), "w"), indent=1)
     return os.path.getsize(os.path.join(out, "delta.safetensors"))
 
@@ -50,7 +48,7 @@ def merge(delta, base, out):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--delta", required=True, help="sla.pt, radial.pt or few.pt of card_train.py")
-    ap.add_argument("--name", required=True, choices=list(DEFAULTS))
+    ap.add_argument("--name", required=True, choices=list(SAYS))
     ap.add_argument("--out", required=True)
     ap.add_argument("--merge", default=None, metavar="BASE", help="write a whole model, this folder's with the delta in it, instead of a variant")
     a = ap.parse_args()

@@ -19,11 +19,16 @@ from schedule import Budget, read_state, write_state
 TEXT = 48                                                           # longest caption and the padding token
 
 
+def shifted(u, shift):
+    """Noise levels of a sampler's even times u in 0..1, after the flow shift."""
+    return shift * u / (1 + (shift - 1) * u)
+
+
 def noise_levels(n, shift, g=None, device="cpu"):
     """Stratified logit-normal, shifted towards noise as the sampler's own levels are."""
     u = (torch.arange(n, device=device) + torch.rand(n, generator=g, device=device)) / n
     s = torch.sigmoid(torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4)) * 1.1)
-    return shift * s / (1 + (shift - 1) * s)
+    return shifted(s, shift)
 
 
 def text_lengths(n, lo, hi, g=None, device="cpu"):

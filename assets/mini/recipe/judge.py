@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from judge_net import Judge, score, tally
 from judge_test import trial
-from samples import clip_arguments, clips, held_out_prompts, load
+from samples import clip_arguments, clips, judge_prompts, load
 
 
 def read_clip(folder, i):
@@ -46,7 +46,7 @@ def main():
     clip_arguments(ap)
     a = ap.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    todo = held_out_prompts(a.one) + held_out_prompts(a.two, count=2, seed=920_000_000)
+    todo = judge_prompts(a.one, a.two)
     if a.write_prompts:
         open(a.write_prompts, "w").writelines(c + "\n" for c, _ in todo)
         return

@@ -17,7 +17,7 @@ from dit_train import TEXT, load_pipeline_weights, start_net
 from half import HALF, autocast
 from judge_net import Judge, score, tally
 from pool import load_vae
-from samples import held_out_prompts
+from samples import judge_prompts
 
 
 class Sampler:
@@ -74,7 +74,7 @@ def main():
     ap.add_argument("--procs", type=int, default=os.cpu_count())
     ap.add_argument("--device", default="cuda")
     a = ap.parse_args()
-    todo = held_out_prompts(a.one) + held_out_prompts(a.two, count=2, seed=920_000_000)
+    todo = judge_prompts(a.one, a.two)
     with mp.get_context("spawn").Pool(a.procs, start_judge, (a.judge,)) as pool:
         s = Sampler(a.model, a.device)
         attend, params = None, None

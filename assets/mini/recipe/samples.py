@@ -35,6 +35,11 @@ def held_out_prompts(n, count=1, seed=910_000_000, preset="core"):
     return [(c, s) for _, s, c in (world.text(seed + i, count=count, full=True) for i in range(n))]
 
 
+def judge_prompts(one, two):
+    """What the judge asks for: prompts with one subject, then with two."""
+    return held_out_prompts(one) + held_out_prompts(two, count=2, seed=920_000_000)
+
+
 def clip_arguments(ap):
     """What every program that makes clips asks for; `clips` reads it."""
     ap.add_argument("--cfg", type=float, default=4.0)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import dit_fast as D
 import text as T
 from half import autocast
+from dit_train import shifted, without_captions
 
 RANK = 64
 RADIAL = "radial:decay=0.2,block=64"                                 # the plan that the radial delta is trained for
@@ -116,9 +117,8 @@ def encode(card, ids, length):
 
 def encode_pair(card, ids, length):
     """The captions and as many empty ones: (context, real tokens, padded length)"""
-    empty = torch.zeros_like(ids)
-    empty[:, 0] = 1
-    both = torch.cat([length, torch.ones_like(length)])
+    empty, one = without_captions(ids, length, 1.0)
+    both = torch.cat([length, one])
     return encode(card, torch.cat([ids, empty]), both), both, torch.full_like(both, 512)
 
 
@@ -141,7 +141,7 @@ def sampler_levels(n, shift=3.0, dense=0.25, share=0.15, device="cpu"):
     leave to dense attention."""
     u = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
     u = torch.where(u < 1 - share, u * (1 - dense) / (1 - share), 1 - (1 - u) * dense / share)
-    return (shift * u / (1 + (shift - 1) * u)).clamp(0.02, 0.999)
+    return shifted(u, shift).clamp(0.02, 0.999)
 
 
 def started(card, name, delta):
@@ -219,7 +219,6 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
     shapes = ((128, 128, 33, None, 64, 0.8), (256, 256, 33, None, 14, 0.1), (192, 192, 49, None, 18, 0.1))
     shapes = card.filled(TINY if card.a.tiny else shapes)
     flat = lambda s: s / (3 - 2 * s)                                # the schedule's even times, before flow shift 3
-    back = lambda u: 3 * u / (1 + 2 * u)
     st, g = Stage("few", seconds), torch.Generator().manual_seed(3)
 
     def at(x, s, ctx, length, total, params=None):
@@ -235,7 +234,7 @@ def few_steps(card, seconds, cfg=4.0, sigmas=(1.0, 0.9, 0.75, 0.5, 0.0), fine=5)
                 x = x + (sigmas[i + 1] - sigmas[i]) * at(x, sigmas[i], ctx[:n], length, total[:n], params)
             y, u0, u1 = x, flat(sigmas[k]), flat(sigmas[k + 1])
             for i in range(fine):
-                s0, s1 = back(u0 + (u1 - u0) * i / fine), back(u0 + (u1 - u0) * (i + 1) / fine)
+                s0, s1 = shifted(u0 + (u1 - u0) * i / fine, 3), shifted(u0 + (u1 - u0) * (i + 1) / fine, 3)
                 y = y + (s1 - s0) * guided(at(torch.cat([y, y]), s0, ctx, length2, total), cfg)
             want = (y - x) / (sigmas[k + 1] - sigmas[k])
         got = at(x, sigmas[k], ctx[:n], length, total[:n], delta.params(dit))
