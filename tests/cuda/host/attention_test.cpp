@@ -27,7 +27,9 @@ void check(const AttentionPlan& plan, const AttentionInputs& in, const CudaRun& 
 }
 
 class CudaAttention : public ::testing::TestWithParam<CudaTarget> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention, ::testing::ValuesIn(cuda_targets()), [](const auto& i) { return std::string(i.param.name); });
+std::string target_name(const ::testing::TestParamInfo<CudaTarget>& i) { return i.param.name; }
+INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention, ::testing::ValuesIn(cuda_targets()), target_name);
+INSTANTIATE_TEST_SUITE_P(LongShapes, CudaAttention, ::testing::ValuesIn(cuda_targets(true)), target_name);
 
 // A plan for lengths nq and nk: each kind in turn.
 PlanPtr plan_of(int kind, const AttentionShape& s, uint64_t seed) {

@@ -19,20 +19,19 @@ function(zt_translate_ptx out cu)
     COMMAND ${make_cpp} ${to}.ptx ${to}.cpp
     DEPENDS ${CMAKE_SOURCE_DIR}/${cu} ${ptx_translator} DEPFILE ${to}.d VERBATIM)
   # Thousands of statements a function: compiling them takes longer than running them. They reach memory through the shim only.
-  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-Og;-w;-fno-sanitize=all")
+  set_source_files_properties(${to}.cpp PROPERTIES COMPILE_OPTIONS "-Og;-w;-fno-sanitize=all" SKIP_PRECOMPILE_HEADERS ON)
   set(${out} ${${out}} ${to}.cpp PARENT_SCOPE)
 endfunction()
 
 set(translated "")
-foreach(cu kernels/cuda/attention/instances/forward_small_bf16.cu kernels/cuda/attention/instances/linear.cu
-        kernels/cuda/attention/instances/order.cu kernels/cuda/ops/table.cu tests/cuda/ptx/instances.cu tests/cuda/words/probe.cu)
+foreach(cu ${cuda_kernels} tests/cuda/words/probe.cu)
   zt_translate_ptx(translated ${cu})
 endforeach()
 
 set(arithmetic ${CMAKE_CURRENT_BINARY_DIR}/cuda_ptx/arithmetic.cpp)
 add_custom_command(OUTPUT ${arithmetic} COMMAND ${make_cpp} ${CMAKE_CURRENT_SOURCE_DIR}/cuda/ptx/arithmetic.ptx ${arithmetic}
   DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/ptx/arithmetic.ptx ${ptx_translator} VERBATIM)
-set_source_files_properties(${arithmetic} PROPERTIES COMPILE_OPTIONS "-O0;-w;-fno-sanitize=all")
+set_source_files_properties(${arithmetic} PROPERTIES COMPILE_OPTIONS "-O0;-w;-fno-sanitize=all" SKIP_PRECOMPILE_HEADERS ON)
 
 # What starts the probe; the other launchers are in the archive.
 add_library(zt_cuda_ptx_launch OBJECT cuda/words/probe.cu)
@@ -45,7 +44,7 @@ target_include_directories(zt_cuda_ptx SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS
 
 zt_test(cuda/ptx LINK zt_cuda_host_ops zt_cuda_ops)
 target_sources(test_cuda_ptx PRIVATE ${translated} ${arithmetic} $<TARGET_OBJECTS:zt_cuda_ptx_launch> cuda/words/expected.cpp
-  cuda/host/words_test.cpp cuda/host/attention_test.cpp cuda/host/attention_host.cpp cuda/host/ops_test.cpp
+  cuda/host/words_test.cpp cuda/host/attention_test.cpp cuda/host/attention_host.cpp cuda/host/targets.cpp cuda/host/ops_test.cpp
   kernels/attention_support.cpp kernels/attention_naive.cpp kernels/plan_random.cpp)
 target_include_directories(test_cuda_ptx BEFORE PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_host)
 # Without what it links, the CUDA runtime.
