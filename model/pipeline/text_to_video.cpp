@@ -83,9 +83,9 @@ Result<WeightStore> TextToVideo::open_transformer(int threads, bool base) const 
   return store;
 }
 
-Status TextToVideo::check_transformer_values(const WeightStore& store) {
+Status TextToVideo::check_transformer_values(const WeightStore& store, bool base) {
   ZT_RETURN_IF_ERROR(check_values(model_.transformer, store));
-  return delta_ ? check_values(delta_->file().where(), delta_->file()) : ok_status();
+  return delta_ && !base ? check_values(delta_->file().where(), delta_->file()) : ok_status();
 }
 
 Status TextToVideo::load_text(const ExecContext& ctx) {
@@ -96,28 +96,17 @@ Status TextToVideo::load_text(const ExecContext& ctx) {
   return {};
 }
 
-Status TextToVideo::load_transformer(const ExecContext& ctx) {
-  if (transformer_) return {};
-  if (!keep_all()) release_text(), release_decoder(), base_transformer_.reset();
-  ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads));
-  ZT_RETURN_IF_ERROR(check_transformer_values(store));
-  if (delta_ && ctx.warn) ctx.warn(fmt::format("variant {}: {}, every key of the delta used", model_.variant->name, delta_->summary()));
-  ZT_ASSIGN_OR_RETURN(transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx, placement_.transformer_streamed));
-  return {};
-}
+Status TextToVideo::load_transformer(const ExecContext& ctx) { return transformer_for(false, ctx).status(); }
 
 Result<Transformer*> TextToVideo::transformer_for(bool base, const ExecContext& ctx) {
-  if (!base) {
-    ZT_RETURN_IF_ERROR(load_transformer(ctx));
-    return transformer_.get();
-  }
-  if (!base_transformer_) {
-    if (!keep_all()) release_text(), release_decoder(), release_transformer();
-    ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads, true));
-    ZT_RETURN_IF_ERROR(check_values(model_.transformer, store));
-    ZT_ASSIGN_OR_RETURN(base_transformer_, Transformer::load(model_.transformer_config, store, compute_, ctx, placement_.transformer_streamed));
-  }
-  return base_transformer_.get();
+  std::unique_ptr<Transformer>& kept = base ? base_transformer_ : transformer_;
+  if (kept) return kept.get();
+  if (!keep_all()) release_text(), release_decoder(), release_transformer();
+  ZT_ASSIGN_OR_RETURN(WeightStore store, open_transformer(ctx.threads, base));
+  ZT_RETURN_IF_ERROR(check_transformer_values(store, base));
+  if (delta_ && !base && ctx.warn) ctx.warn(fmt::format("variant {}: {}, every key of the delta used", model_.variant->name, delta_->summary()));
+  ZT_ASSIGN_OR_RETURN(kept, Transformer::load(model_.transformer_config, store, compute_, ctx, placement_.transformer_streamed));
+  return kept.get();
 }
 
 Status TextToVideo::load_decoder(const ExecContext& ctx) {

@@ -142,7 +142,7 @@ class TextToVideo {
   Result<Transformer*> transformer_for(bool base, const ExecContext& ctx);
   // The transformer's weights, under a variant's delta unless they are asked for as the base has them.
   Result<WeightStore> open_transformer(int threads, bool base = false) const;
-  Status check_transformer_values(const WeightStore& store);
+  Status check_transformer_values(const WeightStore& store, bool base = false);
   // Reads the values of the weights at `path`, unless that was done before: once a model, not once a job and stage.
   Status check_values(const std::string& path, const WeightStore& store);
   Result<WeightStore> open_checked(const std::string& path);
