@@ -1,5 +1,7 @@
 #include "app/media/clip_reader.h"
 
+#include <filesystem>
+
 #include "app/media/av.h"
 #include "app/media/clip_format.h"
 
@@ -111,6 +113,8 @@ class Reader final : public ClipReader {
 }  // namespace
 
 Result<std::unique_ptr<ClipReader>> ClipReader::open(const std::string& path) {
+  // A pipe would be waited for.
+  if (std::error_code error; std::filesystem::is_other(path, error)) return invalid("{}: not a regular file", path);
   auto reader = std::make_unique<Reader>();
   ZT_RETURN_IF_ERROR(reader->open(frames_of(path)));
   return std::unique_ptr<ClipReader>(std::move(reader));

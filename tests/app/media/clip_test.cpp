@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,7 +326,8 @@ TEST(Media, ReaderRefusesWhatIsNoClip) {
   TempFolder dir;
   write_all(dir / "a.mp4", "not a clip at all, not even nearly");
   write_all(dir / "list.txt", "ffconcat version 1.0\nfile '/etc/passwd'\n");
-  for (const char* name : {"a.mp4", "missing.mp4", "list.txt"}) {
+  ASSERT_EQ(mkfifo((dir / "pipe.mp4").c_str(), 0600), 0);  // nobody writes to it: it would be waited for
+  for (const char* name : {"a.mp4", "missing.mp4", "list.txt", "pipe.mp4"}) {
     auto r = ClipReader::open(dir / name);
     ASSERT_FALSE(r.ok()) << name;
     EXPECT_EQ(r.status().code(), Code::kInvalid);
