@@ -14,6 +14,9 @@ constexpr uint32_t kMostThreads = 1024;
 
 thread_local Machine* running = nullptr;
 
+// Unwinds the stack of a lane that has failed, so that what lies on it is freed.
+struct Abandoned {};
+
 }  // namespace
 
 std::string_view fault_name(FaultKind k) {
@@ -98,8 +101,12 @@ void Machine::run_block() {
 
 void Machine::lane_main(void* self) {
   auto* m = static_cast<Machine*>(self);
-  (*m->body_)();
-  m->finish_lane();
+  try {
+    (*m->body_)();
+    m->finish_lane();
+  } catch (const Abandoned&) {
+    m->lanes_[m->lane_]->fiber.switch_to(m->outside_);
+  }
 }
 
 void Machine::finish_lane() {
@@ -193,7 +200,7 @@ void Machine::fail(FaultKind kind, const Where& at, const std::string& what, int
   fault_ = std::make_unique<Fault>(
       kind, std::string(fault_name(kind)) + " at " + at.str() + ": " + what + "; block (" + std::to_string(block_.x) + ", " +
                 std::to_string(block_.y) + ", " + std::to_string(block_.z) + "), " + name_of(who));
-  for (;;) lanes_[lane_]->fiber.switch_to(outside_);
+  throw Abandoned();
 }
 
 }  // namespace zt::cuda_host
