@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -47,14 +48,14 @@ struct FinishedJob {
 };
 
 struct Queue {
-  std::vector<PendingJob> pending;  // in the order they will run
+  std::deque<PendingJob> pending;  // in the order they will run; taken from the front
   std::optional<RunningJob> running;
   std::vector<FinishedJob> finished;  // in the order they ended
   uint64_t next_id = 1;
 };
 
 struct Gallery {
-  std::vector<ClipEntry> clips;  // newest first
+  std::deque<ClipEntry> clips;  // newest first: they come in at the front
   std::string selected;          // path
   int64_t last_number = 0;       // highest one in the names of clips, so far
   bool listed = false;           // the folder has been looked at: names of new clips can be chosen

@@ -30,7 +30,7 @@ std::string new_output(AppState& s, const JobSpec& spec) {
   return s.output_folder + "/" + slug(spec.prompt) + "-" + number + ".mp4";
 }
 
-std::vector<PendingJob>::iterator find_pending(AppState& s, uint64_t id) {
+std::deque<PendingJob>::iterator find_pending(AppState& s, uint64_t id) {
   return std::find_if(s.queue.pending.begin(), s.queue.pending.end(), [&](const PendingJob& p) { return p.id == id; });
 }
 
@@ -56,7 +56,7 @@ void name_job(AppState& s, JobSpec& spec) {
 }
 
 void show_new_clip(AppState& s, const std::string& path, const JobSpec& spec, Effects& effects) {
-  s.gallery.clips.insert(s.gallery.clips.begin(), ClipEntry{path, spec, nullptr});
+  s.gallery.clips.push_front({path, spec, nullptr});
   effects.push_back(DeskRequest(LoadClip{path, 0}));
   say(s, Notice::Kind::info, "done: " + path);
 }

@@ -154,7 +154,7 @@ struct AnswerReducer {
     if (a.folder != s.output_folder) return {};  // another one was chosen meanwhile
     s.gallery.listed = true;
     if (!a.problem.empty()) say(s, Notice::Kind::error, a.problem);
-    s.gallery.clips = a.clips;
+    s.gallery.clips.assign(a.clips.begin(), a.clips.end());
     Effects effects;
     for (const ClipEntry& c : a.clips) {
       note_clip_name(s, c.path);
