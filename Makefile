@@ -30,12 +30,14 @@ demo: setup $(BUILD)/build.ninja
 test: build
 	ctest --test-dir $(BUILD) --output-on-failure -j 1 -LE long
 
-# What takes longer: the tests labelled long (hundreds of kills, every n-th fault), then everything under address and undefined-behaviour sanitizers, the engine under thread sanitizer
-# (with one thread in the maths library: it is not built for this sanitizer, which would take its own threads for racing).
+# What takes longer: the tests labelled long (hundreds of kills, every n-th fault); then the usual ones, faults and damaged clips under
+# address and undefined-behaviour sanitizers; then the engine and the window under the thread sanitizer, with one thread in the maths
+# library: it is not built for this sanitizer, which would take its own threads for racing.
 test-long: build
 	ctest --test-dir $(BUILD) --output-on-failure -j 1
 	cmake -S . -B $(BUILD)-asan --preset asan && ninja -C $(BUILD)-asan -j $(JOBS)
-	ctest --test-dir $(BUILD)-asan --output-on-failure -j 1
+	ctest --test-dir $(BUILD)-asan --output-on-failure -j 1 -LE long
+	ctest --test-dir $(BUILD)-asan --output-on-failure -R 'LongFaults|LongIsolatedReader'
 	cmake -S . -B $(BUILD)-tsan --preset tsan && ninja -C $(BUILD)-tsan -j $(JOBS) test_app test_ui
 	OMP_NUM_THREADS=1 TSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/tsan.supp ctest --test-dir $(BUILD)-tsan --output-on-failure -R '^(app\.(Engine|Media)|ui\.)'
 
