@@ -105,8 +105,9 @@ void Machine::lane_main(void* self) {
     (*m->body_)();
     m->finish_lane();
   } catch (const Abandoned&) {
-    m->lanes_[m->lane_]->fiber.switch_to(m->outside_);
   }
+  // Not inside the handler: nobody would come back to end it.
+  m->lanes_[m->lane_]->fiber.switch_to(m->outside_);
 }
 
 void Machine::finish_lane() {
@@ -118,7 +119,6 @@ void Machine::finish_lane() {
   int next = next_lane(true);
   if (next < 0 && done_ < threads_) fail(FaultKind::deadlock, barrier_, "the rest of the block waits for threads that have ended");
   if (next >= 0) go_on_with(next);
-  l.fiber.switch_to(outside_);
 }
 
 int Machine::next_lane(bool same_warp) {
